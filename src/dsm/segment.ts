@@ -1,0 +1,175 @@
+/**
+ * A mapping: one participant's attachment to a segment (PostgreSQL's dsm_segment).
+ *
+ * Private to its participant. What it changes in the control segment goes through {@link Dsm}, under the DSM control
+ * lock. Detach callbacks run newest first, each popped before it runs, so that one that throws cannot run twice.
+ */
+
+import { SharedHeapError } from '../errors/errors.js';
+import type { Dsm } from './cluster.js';
+import { PAGE_SIZE, PAGE_WORDS, type Piece } from './impl.js';
+import type { ResourceOwner } from './resource-owner.js';
+
+/** Called when a mapping is detached, before the memory goes. */
+export type DetachCallback<T> = (segment: DsmSegment, arg: T) => void;
+
+interface CallbackRecord {
+  readonly fn: DetachCallback<unknown>;
+  readonly arg: unknown;
+}
+
+/** What a mapping is made of; filled in by {@link Dsm}. */
+export interface MappingFacts extends Piece {
+  readonly handle: number;
+  readonly slot: number;
+  readonly size: number;
+  readonly tailPages: number;
+}
+
+/** A segment as mapped by one participant. Made by {@link Dsm.create} and {@link Dsm.attach}. */
+export class DsmSegment {
+  /** Names the segment for every participant of the cluster; even, never 0. */
+  readonly handle: number;
+  /** Exact length in bytes, as it was asked for. */
+  readonly mapLength: number;
+  /** The memory that holds the segment. */
+  readonly buffer: SharedArrayBuffer;
+  /** Byte offset of the segment in {@link buffer}. */
+  readonly byteOffset: number;
+  /** All words of the segment; its last page is whole. */
+  readonly i32: Int32Array;
+  /** Byte offset in {@link buffer} of what the store keeps behind the segment. @internal */
+  readonly tailOffset: number;
+  /** Bytes at {@link tailOffset}. @internal */
+  readonly tailLength: number;
+  /** Slot in the control segment; -1 once the reference is given back. @internal */
+  slot: number;
+  private readonly dsm: Dsm;
+  private owner: ResourceOwner | null;
+  private readonly callbacks: CallbackRecord[] = [];
+  private isMapped = true;
+
+  /** @internal */
+  constructor(dsm: Dsm, facts: MappingFacts, owner: ResourceOwner | null) {
+    const pages = Math.ceil(facts.size / PAGE_SIZE);
+    this.dsm = dsm;
+    this.handle = facts.handle;
+    this.slot = facts.slot;
+    this.mapLength = facts.size;
+    this.buffer = facts.buffer;
+    this.byteOffset = facts.byteOffset;
+    this.i32 = new Int32Array(facts.buffer, facts.byteOffset, pages * PAGE_WORDS);
+    this.tailOffset = facts.byteOffset + pages * PAGE_SIZE;
+    this.tailLength = facts.tailPages * PAGE_SIZE;
+    this.owner = owner;
+    owner?.remember(this);
+  }
+
+  /** False once detached; then every other method throws ERR_HEAP_CLOSED. */
+  get mapped(): boolean {
+    return this.isMapped;
+  }
+
+  private requireMapped(): void {
+    if (!this.isMapped) {
+      throw new SharedHeapError('ERR_HEAP_CLOSED', `segment ${this.handle} is detached here`, {
+        hint: 'Attach it again by its handle.',
+      });
+    }
+  }
+
+  /**
+   * Runs the detach callbacks, newest first, gives the mapping and its reference back, and destroys the segment when
+   * it was the last reference. Only the participant's own thread; may block on the DSM control lock. Follows
+   * dsm_detach.
+   *
+   * @throws ERR_HEAP_CLOSED when detached already; the first error that a callback threw, after all was done
+   */
+  detach(): void {
+    this.requireMapped();
+    let first: unknown;
+    let failed = false;
+    for (let record = this.callbacks.pop(); record !== undefined; record = this.callbacks.pop()) {
+      try {
+        record.fn(this, record.arg);
+      } catch (error) {
+        if (!failed) first = error;
+        failed = true;
+      }
+    }
+    this.dropMapping();
+    if (failed) throw first;
+  }
+
+  /**
+   * Gives mapping and reference back without callbacks; returns whether the control lock could be had. A caller in
+   * a critical section uses this form. @internal
+   */
+  dropMapping(): boolean {
+    if (!this.isMapped) return true;
+    this.isMapped = false;
+    this.owner?.forget(this);
+    this.owner = null;
+    return this.dsm.giveBack(this);
+  }
+
+  /** Keeps the mapping beyond its resource owner, until detach or the end of the session. Idempotent. Follows dsm_pin_mapping. */
+  pinMapping(): void {
+    this.requireMapped();
+    this.owner?.forget(this);
+    this.owner = null;
+  }
+
+  /**
+   * Gives the mapping to the current resource owner again. Follows dsm_unpin_mapping.
+   *
+   * @throws ERR_HEAP_NOT_PINNED when an owner has it already
+   */
+  unpinMapping(): void {
+    this.requireMapped();
+    if (this.owner !== null) {
+      throw new SharedHeapError('ERR_HEAP_NOT_PINNED', 'cannot unpin a mapping that is not pinned', {
+        detail: `segment ${this.handle} belongs to owner ${this.owner.name}`,
+      });
+    }
+    const owner = this.dsm.currentOwner;
+    owner?.remember(this);
+    this.owner = owner;
+  }
+
+  /**
+   * Keeps the segment alive without any mapping, until {@link Dsm.unpinSegment}. May block. Follows dsm_pin_segment.
+   *
+   * @throws ERR_HEAP_ALREADY_PINNED, ERR_HEAP_LOCK_STALLED
+   */
+  pinSegment(): void {
+    this.requireMapped();
+    this.dsm.pinSlot(this.slot, this.handle);
+  }
+
+  /**
+   * Registers a callback to run at detach, before the memory goes; newest runs first. Follows on_dsm_detach.
+   *
+   * @param fn called with this mapping and `arg`
+   * @param arg passed on; also part of what {@link cancelOnDetach} compares
+   */
+  onDetach<T>(fn: DetachCallback<T>, arg: T): void {
+    this.requireMapped();
+    if (typeof fn !== 'function') {
+      throw new SharedHeapError('ERR_HEAP_BAD_ARGUMENT', 'a detach callback must be a function');
+    }
+    this.callbacks.push({ fn: fn as DetachCallback<unknown>, arg });
+  }
+
+  /** Removes the newest registration equal in both; nothing happens when there is none. Follows cancel_on_dsm_detach. */
+  cancelOnDetach<T>(fn: DetachCallback<T>, arg: T): void {
+    this.requireMapped();
+    for (let i = this.callbacks.length - 1; i >= 0; i--) {
+      const record = this.callbacks[i]!;
+      if (record.fn === fn && Object.is(record.arg, arg)) {
+        this.callbacks.splice(i, 1);
+        return;
+      }
+    }
+  }
+}
