@@ -1,0 +1,10 @@
+/**
+ * `sharedheap/core`: the layers under `SharedHeap`, with PostgreSQL's names.
+ */
+
+export * from './dsa/dsa.js';
+export * from './dsm/dsm.js';
+export * from './errors/errors.js';
+export * from './freepage/freepage.js';
+export * from './layout/layout.js';
+export * from './sync/sync.js';

@@ -1,0 +1,459 @@
+/**
+ * DsaArea: a heap across segments, as one participant is attached to it (PostgreSQL, utils/mmgr/dsa.c).
+ *
+ * The class checks what it is given, calls the functions that do the work, and throws once no lock is held. A pointer
+ * that one participant allocates can be used and freed by any other that is attached. All methods are for the thread
+ * of the participant; all may block on locks of the area (see `lockTimeout`) unless they say otherwise.
+ */
+
+import type { Dsm } from '../dsm/dsm.js';
+import { requireInteger } from '../dsm/dsm.js';
+import { SharedHeapError } from '../errors/errors.js';
+import { isAllOnes64, ld64, st64Big } from '../layout/layout.js';
+import type { DsaPointer } from '../layout/layout.js';
+import { lwlockAcquireExclusive, lwlockReleaseNewest } from '../sync/sync.js';
+import { allocateObject } from './allocate.js';
+import { C_HANDLE, C_LIMIT, C_PINNED, C_REFCNT, C_TOTAL, MAX_ALLOC_SIZE, MAX_SEGMENTS } from './area-layout.js';
+import { type AreaSegment, dumpArea, dumpFreePages, listSegments } from './dump.js';
+import { areaError, invalidRequest, outOfMemory } from './failures.js';
+import { freePointer } from './free.js';
+import { usableBytes } from './inspect.js';
+import { allocateLarge } from './large.js';
+import {
+  attachArea,
+  attachAreaInPlace,
+  createArea,
+  createAreaInPlace,
+  detachArea,
+  releaseReference,
+} from './lifecycle.js';
+import { checkForFreedSegments, lockArea, segmentWords, unlockArea } from './mapping.js';
+import { hiWord, loWord, offsetOf, segmentOf, wordOf } from './pointer.js';
+import {
+  CLASS_BLOCK_OF_SPANS,
+  CLASS_LARGE,
+  CLASS_OF_EIGHTHS,
+  MAX_SMALL_SIZE,
+  NUM_SIZE_CLASSES,
+  PAGE_SIZE,
+} from './size-classes.js';
+import { poolWord } from './spans.js';
+import { type AreaState, UNMAPPED } from './state.js';
+import { trimPool } from './trim.js';
+import { checkOptions, checkPlace, checkPlaceSize, type DsaOptions, type DsaPlace, MINIMUM_AREA_SIZE } from './validate.js';
+
+/** Flag: allow requests of 1 GiB and more. */
+export const DSA_ALLOC_HUGE = 1;
+/** Flag: return 0 instead of throwing when memory is exhausted. Errors of dsm are thrown all the same. */
+export const DSA_ALLOC_NO_OOM = 2;
+/** Flag: the object's bytes are zero. */
+export const DSA_ALLOC_ZERO = 4;
+const ALL_FLAGS = DSA_ALLOC_HUGE | DSA_ALLOC_NO_OOM | DSA_ALLOC_ZERO;
+/** Most bytes of a request with the huge flag: 2^63 - 1. */
+const MAX_HUGE_SIZE = 2n ** 63n - 1n;
+const UNLIMITED = 2n ** 64n - 1n;
+/* Constants of this module fold into the code; imported ones are read from memory at every use (see allocate.ts). */
+const MAX_SMALL = MAX_SMALL_SIZE;
+const MAX_ORDINARY = MAX_ALLOC_SIZE;
+const CLASSES = CLASS_OF_EIGHTHS;
+
+/** An attachment to an area. */
+export class DsaArea {
+  /** @internal */
+  readonly state: AreaState;
+
+  private constructor(state: AreaState) {
+    this.state = state;
+  }
+
+  /**
+   * Creates an area in a new segment. Follows dsa_create_ext.
+   *
+   * @param dsm the participant
+   * @param options sizes in bytes; see {@link DsaOptions}
+   * @throws ERR_HEAP_BAD_OPTION, ERR_HEAP_TRANCHE, ERR_HEAP_SEGMENT_SLOTS, ERR_HEAP_OUT_OF_MEMORY, ERR_HEAP_CLOSED
+   */
+  static create(dsm: Dsm, options: DsaOptions = {}): DsaArea {
+    dsm.requireOpen();
+    return new DsaArea(createArea(dsm, checkOptions(dsm, options)));
+  }
+
+  /**
+   * Creates an area in memory that the caller provides; pages count from its start. A small state segment is made
+   * beside it. It must be released with {@link releaseInPlace}, or lie in a segment whose detaching does that.
+   * Follows dsa_create_in_place_ext.
+   *
+   * @param place segment or buffer, with an 8-aligned byte offset
+   * @param size bytes of the place that the area may use, at least {@link minimumSize}
+   * @throws ERR_HEAP_BAD_ARGUMENT, ERR_HEAP_BAD_SIZE, and as {@link create}
+   */
+  static createInPlace(dsm: Dsm, place: DsaPlace, size: number, options: DsaOptions = {}): DsaArea {
+    dsm.requireOpen();
+    const where = checkPlace(place);
+    const bytes = checkPlaceSize(where, size);
+    return new DsaArea(createAreaInPlace(dsm, where, bytes, checkOptions(dsm, options)));
+  }
+
+  /**
+   * Attaches to the area that has this handle. Follows dsa_attach.
+   *
+   * @param handle of the area
+   * @param options `fallback` as in {@link DsaOptions}
+   * @throws ERR_HEAP_AREA_GONE, ERR_HEAP_ALREADY_ATTACHED, ERR_HEAP_BAD_HANDLE, ERR_HEAP_SEGMENT_UNREACHABLE
+   */
+  static attach(dsm: Dsm, handle: number, options: { fallback?: boolean } = {}): DsaArea {
+    dsm.requireOpen();
+    requireInteger(handle, 1, 0xffffffff, 'area handle', 'ERR_HEAP_BAD_HANDLE');
+    return new DsaArea(attachArea(dsm, handle, options.fallback === true));
+  }
+
+  /**
+   * Attaches to the area at a place. Follows dsa_attach_in_place.
+   *
+   * @throws ERR_HEAP_AREA_GONE, ERR_HEAP_ALREADY_ATTACHED, ERR_HEAP_BAD_HANDLE, ERR_HEAP_BAD_ARGUMENT
+   */
+  static attachInPlace(dsm: Dsm, place: DsaPlace, options: { fallback?: boolean } = {}): DsaArea {
+    dsm.requireOpen();
+    return new DsaArea(attachAreaInPlace(dsm, checkPlace(place), options.fallback === true));
+  }
+
+  /** Tells whether this participant is attached to the area with this handle. Does not block. Follows dsa_is_attached. */
+  static isAttached(dsm: Dsm, handle: number): boolean {
+    dsm.requireOpen();
+    requireInteger(handle, 1, 0xffffffff, 'area handle', 'ERR_HEAP_BAD_HANDLE');
+    return dsm.findMapping(handle) !== null;
+  }
+
+  /** Smallest size of a place in bytes. Does not block. Follows dsa_minimum_size. */
+  static minimumSize(): number {
+    return MINIMUM_AREA_SIZE;
+  }
+
+  /**
+   * Bytes in segments of the area with this handle, attached here or not. Follows dsa_get_total_size_from_handle.
+   *
+   * @throws ERR_HEAP_AREA_GONE and as {@link attach}
+   */
+  static getTotalSizeFromHandle(dsm: Dsm, handle: number): number {
+    if (DsaArea.isAttached(dsm, handle)) return ld64(dsm.findMapping(handle)!.i32, C_TOTAL);
+    const area = DsaArea.attach(dsm, handle);
+    const total = area.getTotalSize();
+    area.detach();
+    return total;
+  }
+
+  private open(): AreaState {
+    const { state } = this;
+    if (!state.attached || state.p.closed) {
+      throw new SharedHeapError('ERR_HEAP_CLOSED', 'this participant is detached from the area', {
+        hint: 'Attach again by the handle of the area.',
+      });
+    }
+    return state;
+  }
+
+  /** Names the area for other participants. @throws ERR_HEAP_BAD_HANDLE for in-place areas, which have none */
+  get handle(): number {
+    const s = this.open();
+    if (s.inPlace) {
+      throw new SharedHeapError('ERR_HEAP_BAD_HANDLE', 'an in-place area has no handle', {
+        hint: 'Attach to it with attachInPlace and its place.',
+      });
+    }
+    return s.ctl[C_HANDLE]! >>> 0;
+  }
+
+  /**
+   * Allocates an object. Two atomic operations for up to 8192 bytes when a superblock has room. Follows
+   * dsa_allocate_extended.
+   *
+   * @param size bytes; up to 1073741823, up to 2^63 - 1 with DSA_ALLOC_HUGE
+   * @param flags DSA_ALLOC_HUGE | DSA_ALLOC_NO_OOM | DSA_ALLOC_ZERO
+   * @returns pointer, a multiple of 8; 0 only with DSA_ALLOC_NO_OOM
+   * @throws ERR_HEAP_BAD_SIZE, ERR_HEAP_BAD_ARGUMENT, ERR_HEAP_OUT_OF_MEMORY, ERR_HEAP_SEGMENT_SLOTS, ERR_HEAP_LOCK_STALLED, ERR_HEAP_CORRUPT
+   */
+  allocate(size: number | bigint, flags = 0): DsaPointer {
+    const s = this.state;
+    const n = typeof size === 'number' ? size : 0;
+    if (flags !== 0 || n >>> 0 !== n || n === 0 || n > MAX_ORDINARY || !s.attached) {
+      return this.allocateGeneral(size, flags);
+    }
+    const small = n <= MAX_SMALL;
+    if (!small) s.failure = 'none';
+    const pointer = small ? allocateObject(s, CLASSES[(n + 7) >>> 3]!) : allocateLarge(s, (n + 4095) >>> 12);
+    return pointer !== 0 ? (pointer as DsaPointer) : this.refuse(size, flags);
+  }
+
+  private allocateGeneral(size: number | bigint, flags: number): DsaPointer {
+    const s = this.open();
+    if (flags !== 0) requireInteger(flags, 0, ALL_FLAGS, 'flags');
+    const huge = (flags & DSA_ALLOC_HUGE) !== 0;
+    const bytes = typeof size === 'bigint' ? Number(size) : size;
+    if (typeof bytes !== 'number' || (typeof size === 'number' && !Number.isSafeInteger(size)) || bytes < 1) {
+      throw badSize(size);
+    }
+    if (bytes > MAX_ALLOC_SIZE && (!huge || BigInt(size) > MAX_HUGE_SIZE)) throw invalidRequest(size, huge);
+    const small = bytes <= MAX_SMALL_SIZE;
+    s.failure = 'none';
+    const pointer = small ? allocateObject(s, CLASS_OF_EIGHTHS[(bytes + 7) >>> 3]!) : allocateLarge(s, Math.ceil(bytes / PAGE_SIZE));
+    if (pointer === 0) return this.refuse(size, flags);
+    if ((flags & DSA_ALLOC_ZERO) !== 0) this.clear(pointer, bytes);
+    return pointer as DsaPointer;
+  }
+
+  /** Zeroes an object up to a whole word: slots are multiples of 8 bytes. */
+  private clear(pointer: number, bytes: number): void {
+    const words = segmentWords(this.state, segmentOf(pointer));
+    const from = wordOf(loWord(pointer), hiWord(pointer));
+    words.fill(0, from, from + Math.ceil(bytes / 4));
+  }
+
+  private refuse(size: number | bigint, flags: number): DsaPointer {
+    const s = this.state;
+    if (s.failure !== 'memory') throw areaError(s, `allocation of ${size} bytes`);
+    if ((flags & DSA_ALLOC_NO_OOM) !== 0) return 0 as DsaPointer;
+    throw outOfMemory(s, size);
+  }
+
+  /**
+   * Frees an object that any participant has allocated. Follows dsa_free; unlike it, checks the pointer.
+   *
+   * @param pointer start of a live object
+   * @throws ERR_HEAP_DOUBLE_FREE, ERR_HEAP_INTERIOR_POINTER, ERR_HEAP_FOREIGN_POINTER, ERR_HEAP_MISALIGNED_POINTER,
+   *   ERR_HEAP_STALE_SEGMENT (nothing is changed), ERR_HEAP_LOCK_STALLED, ERR_HEAP_CORRUPT
+   */
+  free(pointer: DsaPointer): void {
+    const s = this.state;
+    if (!s.attached) this.open();
+    if (typeof pointer !== 'number' || !freePointer(s, pointer)) this.refusePointer('free', pointer);
+  }
+
+  private refusePointer(what: string, pointer: unknown): never {
+    if (typeof pointer !== 'number') {
+      throw new SharedHeapError('ERR_HEAP_MISALIGNED_POINTER', `${what}: not a pointer`, {
+        detail: `got ${pointer === null ? 'null' : typeof pointer}; pointers are numbers`,
+      });
+    }
+    throw areaError(this.state, what, pointer);
+  }
+
+  /**
+   * Usable bytes of a live object: its size class, or its pages. Never less than what was asked for. Takes no lock.
+   *
+   * @throws as {@link free}
+   */
+  sizeOf(pointer: DsaPointer): number {
+    const s = this.open();
+    const bytes = typeof pointer === 'number' ? usableBytes(s, pointer) : 0;
+    return bytes !== 0 ? bytes : this.refusePointer('sizeOf', pointer);
+  }
+
+  /** Tells whether `pointer` is the start of a live object. Takes no lock. */
+  isLive(pointer: DsaPointer): boolean {
+    return typeof pointer === 'number' && usableBytes(this.open(), pointer) !== 0;
+  }
+
+  /**
+   * Where the byte at `pointer` lies; any pointer into a live segment. Maps the segment if need be. Follows
+   * dsa_get_address.
+   *
+   * @returns null for pointer 0
+   * @throws ERR_HEAP_STALE_SEGMENT, ERR_HEAP_FOREIGN_POINTER, ERR_HEAP_SEGMENT_UNREACHABLE
+   */
+  getAddress(pointer: DsaPointer): { buffer: SharedArrayBuffer; byteOffset: number } | null {
+    const s = this.open();
+    if (pointer === 0) return null;
+    requireInteger(pointer, 0, MAX_SEGMENTS * 2 ** 40 - 1, 'pointer', 'ERR_HEAP_FOREIGN_POINTER');
+    const index = segmentOf(pointer);
+    const offset = offsetOf(pointer);
+    if (this.resolve(index) === UNMAPPED) throw areaError(s, 'getAddress', pointer);
+    return { buffer: this.segmentBuffer(index), byteOffset: this.segmentByteOffset(index) + offset };
+  }
+
+  /**
+   * Words of segment `index`, mapped if need be, after noticing segments that others gave back. The view stays valid
+   * until the segment is given back, which cannot happen while a live object lies in it.
+   *
+   * @returns an empty array when it cannot be mapped; `resolveError` says why. @internal
+   */
+  resolve(index: number): Int32Array {
+    const s = this.state;
+    s.failure = 'foreign';
+    if (index < 0 || index >= MAX_SEGMENTS || !checkForFreedSegments(s)) return UNMAPPED;
+    return segmentWords(s, index);
+  }
+
+  /** The error after {@link resolve} came back empty. @internal */
+  resolveError(what: string, pointer: number): SharedHeapError {
+    return areaError(this.state, what, pointer);
+  }
+
+  /** Words of segment `index` if it is mapped here, else an empty array. Hot. @internal */
+  segmentI32(index: number): Int32Array {
+    return this.state.i32[index] ?? UNMAPPED;
+  }
+
+  /** Buffer that holds the mapped segment `index`. @internal */
+  segmentBuffer(index: number): SharedArrayBuffer {
+    const { state } = this;
+    return index === 0 ? state.buffer : state.segments[index]!.buffer;
+  }
+
+  /** Byte offset of the mapped segment `index` in its buffer. @internal */
+  segmentByteOffset(index: number): number {
+    const { state } = this;
+    return index === 0 ? state.byteOffset : state.segments[index]!.byteOffset;
+  }
+
+  /** Gives superblocks that hold no object back, and segments that this empties. Follows dsa_trim. */
+  trim(): void {
+    const s = this.open();
+    for (let c = NUM_SIZE_CLASSES - 1; c >= CLASS_BLOCK_OF_SPANS; c--) {
+      if (c === CLASS_LARGE) continue;
+      if (lwlockAcquireExclusive(s.p, s.ctl, poolWord(c), s.ns) === 0) {
+        s.failure = 'lock';
+        throw areaError(s, 'trim');
+      }
+      const done = trimPool(s, c);
+      lwlockReleaseNewest(s.p, s.ctl, poolWord(c), s.ns);
+      if (!done) throw areaError(s, 'trim');
+    }
+  }
+
+  private lock(what: string): AreaState {
+    const s = this.open();
+    if (!lockArea(s)) throw areaError(s, what);
+    return s;
+  }
+
+  /**
+   * Limits the bytes in segments. Tested when a new segment is wanted; may lie below the current total. Follows
+   * dsa_set_size_limit.
+   *
+   * @param bytes 0 .. 2^64 - 1; Infinity means none
+   * @throws ERR_HEAP_BAD_SIZE
+   */
+  setSizeLimit(bytes: number | bigint): void {
+    this.open();
+    const whole = typeof bytes === 'bigint' || Number.isSafeInteger(bytes);
+    const limit = bytes === Number.POSITIVE_INFINITY ? UNLIMITED : whole ? BigInt(bytes) : -1n;
+    if (limit < 0n || limit > UNLIMITED) throw badSize(bytes);
+    const s = this.lock('setSizeLimit');
+    st64Big(s.ctl, C_LIMIT, limit);
+    unlockArea(s);
+  }
+
+  /** The size limit in bytes; Infinity when there is none. Takes no lock. */
+  getSizeLimit(): number {
+    const { ctl } = this.open();
+    return isAllOnes64(ctl, C_LIMIT) ? Number.POSITIVE_INFINITY : ld64(ctl, C_LIMIT);
+  }
+
+  /** Bytes in all segments, segment 0 or the place included. Follows dsa_get_total_size. */
+  getTotalSize(): number {
+    const s = this.lock('getTotalSize');
+    const total = ld64(s.ctl, C_TOTAL);
+    unlockArea(s);
+    return total;
+  }
+
+  /** Keeps the area alive with nobody attached. @throws ERR_HEAP_ALREADY_PINNED. Follows dsa_pin. */
+  pin(): void {
+    const s = this.lock('pin');
+    const already = s.ctl[C_PINNED] !== 0;
+    if (!already) {
+      s.ctl[C_PINNED] = 1;
+      s.ctl[C_REFCNT] = s.ctl[C_REFCNT]! + 1;
+    }
+    unlockArea(s);
+    if (already) throw new SharedHeapError('ERR_HEAP_ALREADY_PINNED', 'dsa_area already pinned');
+  }
+
+  /** Undoes {@link pin}. @throws ERR_HEAP_NOT_PINNED. Follows dsa_unpin. */
+  unpin(): void {
+    const s = this.lock('unpin');
+    const pinned = s.ctl[C_PINNED] !== 0;
+    if (pinned) {
+      s.ctl[C_PINNED] = 0;
+      s.ctl[C_REFCNT] = s.ctl[C_REFCNT]! - 1;
+    }
+    unlockArea(s);
+    if (!pinned) throw new SharedHeapError('ERR_HEAP_NOT_PINNED', 'dsa_area not pinned');
+  }
+
+  /** Keeps all mappings of the area beyond the current resource owner. Idempotent. Follows dsa_pin_mapping. */
+  pinMapping(): void {
+    const s = this.open();
+    s.owner = null;
+    for (const segment of s.segments) segment?.pinMapping();
+    s.side?.pinMapping();
+  }
+
+  /**
+   * Leaves the area; the last one to leave an area that is not pinned destroys it. Idempotent. Follows dsa_detach.
+   *
+   * @throws ERR_HEAP_LOCK_STALLED after everything else was given back
+   */
+  detach(): void {
+    const s = this.state;
+    if (!detachArea(s)) {
+      s.failure = 'lock';
+      throw areaError(s, 'detach');
+    }
+  }
+
+  /**
+   * Gives this participant's reference to an in-place area back; the last one destroys the area's segments. Call it
+   * before {@link detach}. Follows dsa_release_in_place.
+   *
+   * @throws ERR_HEAP_BAD_ARGUMENT for an area that is not in place
+   */
+  releaseInPlace(): void {
+    const s = this.open();
+    if (!s.inPlace) {
+      throw new SharedHeapError('ERR_HEAP_BAD_ARGUMENT', 'only in-place areas are released this way', {
+        hint: 'Call detach().',
+      });
+    }
+    if (!releaseReference(s)) throw areaError(s, 'releaseInPlace');
+  }
+
+  /** PostgreSQL's dsa_dump as text. Not a consistent snapshot. Maps every segment. */
+  dump(): string {
+    const s = this.open();
+    const text = dumpArea(s);
+    if (text === null) throw areaError(s, 'dump');
+    return text;
+  }
+
+  /** Live segments, ascending. Maps them all. */
+  segments(): AreaSegment[] {
+    const s = this.open();
+    const rows = listSegments(s);
+    if (rows === null) throw areaError(s, 'segments');
+    return rows;
+  }
+
+  /** FreePageManagerDump of segment `index`; null when there is none. */
+  dumpFreePages(index: number): string | null {
+    const s = this.open();
+    requireInteger(index, 0, MAX_SEGMENTS - 1, 'segment index');
+    const text = dumpFreePages(s, index);
+    if (text === undefined) throw areaError(s, 'dumpFreePages');
+    return text;
+  }
+
+  /** Indexes of the segments that this participant has mapped. Takes no lock. */
+  mappedSegments(): number[] {
+    const s = this.open();
+    const indexes: number[] = [];
+    for (let index = 0; index < MAX_SEGMENTS; index++) if (s.i32[index]!.length !== 0) indexes.push(index);
+    return indexes;
+  }
+}
+
+function badSize(size: unknown): SharedHeapError {
+  return new SharedHeapError('ERR_HEAP_BAD_SIZE', 'not a size', {
+    detail: `got ${typeof size === 'number' || typeof size === 'bigint' ? size : size === null ? 'null' : typeof size}, want a whole number of bytes`,
+  });
+}

@@ -1,0 +1,197 @@
+/**
+ * Freeing one object: the hot path.
+ *
+ * Follows dsa_free of dsa.c. In addition every pointer is checked: a byte of state per object, kept outside the
+ * segment's counted size and read and written under the lock of its pool, tells live objects from everything else;
+ * the page map is cleared when pages go back. One lock, two atomic operations, when the superblock stays.
+ *
+ * Word offsets are repeated here as constants of this module; see allocate.ts.
+ */
+
+import { ATTENTION_WORD } from '../dsm/dsm.js';
+import { lwlockAcquireExclusive, lwlockReleaseNewest } from '../sync/sync.js';
+import {
+  AreaControl,
+  ENTRY_CLASS_MASK,
+  ENTRY_CLASS_SHIFT,
+  ENTRY_PAGE_SHIFT,
+  ENTRY_POINTER_BITS,
+  MAX_SEGMENTS,
+  PAGEMAP_WORD_FIRST,
+  PAGEMAP_WORD_OTHER,
+  Pool,
+  Span,
+} from './area-layout.js';
+import { explainBadPointer } from './inspect.js';
+import { freeLarge } from './large.js';
+import { checkForFreedSegments, segmentWords } from './mapping.js';
+import { hiWord, loWord, wordOf } from './pointer.js';
+import { CLASS_RECIPROCAL, CLASS_SIZE, NUM_SIZE_CLASSES, SPAN_SIZE } from './size-classes.js';
+import { canUnlink, headMapped, poolWord, pushSpan, unlinkSpan } from './spans.js';
+import { type AreaState, STATE_BYTES_PER_PAGE, STATE_FREED, STATE_LIVE } from './state.js';
+import { destroySuperblock } from './superblocks.js';
+
+const ATTENTION = ATTENTION_WORD;
+const acquire = lwlockAcquireExclusive;
+const release = lwlockReleaseNewest;
+const SEGMENTS = MAX_SEGMENTS;
+const MAP_FIRST = PAGEMAP_WORD_FIRST;
+const MAP_OTHER = PAGEMAP_WORD_OTHER;
+const FREED_COUNTER = AreaControl.freed_segment_counter / 4;
+const POOLS = AreaControl.pools / 4;
+const POOL_WORDS = Pool.SIZEOF / 4;
+const PREV = Span.prevspan / 4;
+const NALLOC_FIRST = Span.nallocatable / 4;
+const NMAX_FCLASS = Span.nmax / 4;
+const CLASSES = NUM_SIZE_CLASSES;
+const POINTER_BITS = ENTRY_POINTER_BITS;
+const CLASS_SHIFT = ENTRY_CLASS_SHIFT;
+const CLASS_MASK = ENTRY_CLASS_MASK;
+const PAGE_SHIFT = ENTRY_PAGE_SHIFT;
+const SIZES = CLASS_SIZE;
+const RECIPROCALS = CLASS_RECIPROCAL;
+const STATE_PER_PAGE = STATE_BYTES_PER_PAGE;
+const LIVE = STATE_LIVE;
+const FREED = STATE_FREED;
+const TWO_32 = 2 ** 32;
+const WORDS_4_GIB = 2 ** 30;
+
+/* Outcomes of returnObject. */
+/** A segment could not be mapped: nothing was changed. */
+const REFUSED = 0;
+/** The object is back. */
+const RETURNED = 1;
+/** The object is back, but its superblock, now empty, could not be given back and stays on its list. */
+const KEPT = 2;
+
+/**
+ * Frees the object at `pointer`, any value.
+ *
+ * @returns false with `failure` set
+ */
+export function freePointer(s: AreaState, pointer: number): boolean {
+  let lo = pointer | 0;
+  let hi = 0;
+  if (lo !== pointer || lo < 0) {
+    hi = (pointer * (1 / TWO_32)) | 0;
+    const rest = pointer - hi * TWO_32;
+    lo = rest | 0;
+    if (lo >>> 0 !== rest || hi < 0) return explainBadPointer(s, pointer);
+  }
+  const index = hi >>> 8;
+  if ((lo & 7) !== 0 || index >= SEGMENTS) return explainBadPointer(s, pointer);
+  if (s.listens && s.dsm.control[ATTENTION] !== s.dsm.attentionSeen) s.dsm.attend();
+  const { ctl, p, ns } = s;
+  if (ctl[FREED_COUNTER] !== s.freedSeen && !checkForFreedSegments(s)) return false;
+  let a = s.i32[index]!;
+  if (a.length === 0) a = segmentWords(s, index);
+  const page = ((hi & 0xff) << 20) | (lo >>> 12);
+  // A segment that could not be mapped has no pages.
+  if (page >= s.pages[index]!) return explainBadPointer(s, pointer);
+  const map = (index === 0 ? MAP_FIRST : MAP_OTHER) + 2 * page;
+  const spanLo = a[map]!;
+  const entry = a[map + 1]!;
+  const sizeClass = (entry >>> CLASS_SHIFT) & CLASS_MASK;
+  const spanHi = entry & POINTER_BITS;
+  if (sizeClass < 2 || sizeClass >= CLASSES) {
+    return sizeClass === 1 ? freeLarge(s, pointer, lo, hi, spanLo, spanHi) : explainBadPointer(s, pointer);
+  }
+  const inBlock = entry >>> PAGE_SHIFT;
+  const distance = (inBlock << 12) | (lo & 0xfff);
+  const k = (distance * RECIPROCALS[sizeClass]!) | 0;
+  const at = (page - inBlock) * STATE_PER_PAGE + k;
+  let sa = s.i32[spanHi >>> 8]!;
+  if (sa.length === 0) {
+    sa = segmentWords(s, spanHi >>> 8);
+    if (sa.length === 0) return explainBadPointer(s, pointer);
+  }
+  const pool = POOLS + sizeClass * POOL_WORDS;
+  if (acquire(p, ctl, pool, ns) === 0) {
+    s.failure = 'lock';
+    return false;
+  }
+  const state = s.state[index]!;
+  // Until the lock was ours a second, wrong, free could have taken the superblock away: look at the page map again.
+  if (
+    a[map] !== spanLo ||
+    a[map + 1] !== entry ||
+    Math.imul(k, SIZES[sizeClass]!) !== distance ||
+    state[at] !== LIVE
+  ) {
+    release(p, ctl, pool, ns);
+    return explainBadPointer(s, pointer);
+  }
+  const w = (spanHi & 0xff) * WORDS_4_GIB + (spanLo >>> 2);
+  // Before the object goes back: with the last one the state table itself may go to somebody else.
+  state[at] = FREED;
+  const object = (hi & 0xff) * WORDS_4_GIB + (lo >>> 2);
+  const counters = sa[w + NALLOC_FIRST]!;
+  const filing = sa[w + NMAX_FCLASS]!;
+  const free = (counters & 0xffff) + 1;
+  let outcome = RETURNED;
+  if ((free === 1 && filing >>> 16 === 3) || free === (filing & 0xffff)) {
+    outcome = returnLast(s, sizeClass, sa, w, spanLo, spanHi, a, object, k);
+    if (outcome === REFUSED) state[at] = LIVE;
+  } else {
+    a[object] = counters >>> 16;
+    sa[w + NALLOC_FIRST] = free | (k << 16);
+  }
+  release(p, ctl, pool, ns);
+  return outcome === RETURNED;
+}
+
+/**
+ * Links object `k`, whose first word is `a[object]`, into the free list of its span when that changes where the span
+ * belongs: it was full, or it is empty now. Under the lock of the pool. REFUSED and KEPT come with `failure` set.
+ */
+function returnLast(
+  s: AreaState,
+  sizeClass: number,
+  sa: Int32Array,
+  w: number,
+  spanLo: number,
+  spanHi: number,
+  a: Int32Array,
+  object: number,
+  k: number,
+): number {
+  const counters = sa[w + NALLOC_FIRST]!;
+  const filing = sa[w + NMAX_FCLASS]!;
+  const free = (counters & 0xffff) + 1;
+  const wasFull = free === 1 && filing >>> 16 === 3;
+  if (wasFull && (!headMapped(s, sizeClass, 2) || !canUnlink(s, sa, w))) return REFUSED;
+  a[object] = counters >>> 16;
+  sa[w + NALLOC_FIRST] = free | (k << 16);
+  if (wasFull) {
+    // The block was full, so it belongs into the highest class that holds blocks with room.
+    unlinkSpan(s, sa, w);
+    pushSpan(s, sizeClass, 2, spanLo, spanHi);
+    return RETURNED;
+  }
+  if (free === (filing & 0xffff)) {
+    const active = filing >>> 16 === 1 && (sa[w + PREV]! | sa[w + PREV + 1]!) === 0;
+    if (!active && !destroySuperblock(s, sizeClass, sa, w, spanLo, spanHi)) return KEPT;
+  }
+  return RETURNED;
+}
+
+/** Gives a span object back to its block of spans. False with `failure` set. */
+export function freeSpanObject(s: AreaState, pointer: number): boolean {
+  const hi = hiWord(pointer);
+  const lo = loWord(pointer);
+  if (!checkForFreedSegments(s)) return false;
+  const a = segmentWords(s, hi >>> 8);
+  if (a.length === 0) return false;
+  const { ctl, p, ns } = s;
+  const pool = poolWord(0);
+  if (acquire(p, ctl, pool, ns) === 0) {
+    s.failure = 'lock';
+    return false;
+  }
+  // A block of spans describes itself with the span in its first slot.
+  const blockLo = lo & ~0xfff;
+  const k = ((lo & 0xfff) / SPAN_SIZE) | 0;
+  const outcome = returnLast(s, 0, a, wordOf(blockLo, hi), blockLo, hi, a, wordOf(lo, hi), k);
+  release(p, ctl, pool, ns);
+  return outcome === RETURNED;
+}

@@ -1,0 +1,126 @@
+/**
+ * AreaState: what one participant knows of an area, PostgreSQL's dsa_area with its segment maps.
+ *
+ * Private to its participant; no lock guards it. All parts of dsa work on it; the public class is DsaArea.
+ * A segment is mapped in two steps: its state table (one byte an object, outside the segment's counted size) may be
+ * mapped before its words are, because C would not map the segment there and `mappedSegments()` says what C would.
+ */
+
+import type { Dsm, DsmSegment, ResourceOwner } from '../dsm/dsm.js';
+import type { FreePageManager } from '../freepage/freepage.js';
+import type { Participant } from '../sync/sync.js';
+import { MAX_SEGMENTS } from './area-layout.js';
+
+/** Stands for the words of a segment that is not mapped: no index is inside it. */
+export const UNMAPPED: Int32Array = new Int32Array(0);
+/** Stands for the state table of a segment that is not mapped. */
+export const NO_STATE: Uint8Array = new Uint8Array(0);
+
+/** Bytes of state per page: an object is at least 8 bytes. Lower is impossible, higher is waste of address space. */
+export const STATE_BYTES_PER_PAGE = 512;
+/** State of a slot of a superblock, or of the first page of a large object, that holds no object. */
+export const STATE_FREE = 0;
+/** State of a slot that holds a live object. */
+export const STATE_LIVE = 1;
+/** State of a slot whose object was freed; tells a double free from a pointer that never was. */
+export const STATE_FREED = 2;
+
+/** Why an operation failed inside a critical section; the error is made after the locks were released. */
+export type AreaFailure =
+  | 'none'
+  | 'memory'
+  | 'dsm'
+  | 'lock'
+  | 'stale'
+  | 'gone'
+  | 'corrupt'
+  | 'double'
+  | 'interior'
+  | 'foreign'
+  | 'misaligned';
+
+/** Facts that an area is made of; see the functions that create and attach. */
+export interface AreaParts {
+  readonly dsm: Dsm;
+  /** Words of segment 0 or of the place. */
+  readonly words: Int32Array;
+  /** Mapping of segment 0, or null for an in-place area in plain memory. */
+  readonly segment: DsmSegment | null;
+  /** State table of segment 0. */
+  readonly state: Uint8Array;
+  /** Attachment table: per participant slot, the generation that is attached, or 0. */
+  readonly attachments: Int32Array;
+  /** Memory of the place. */
+  readonly buffer: SharedArrayBuffer;
+  readonly byteOffset: number;
+  /** Number of the memory that the locks of the area lie in; see sync. */
+  readonly ns: number;
+  /** Segment that holds state and attachments of an in-place area. */
+  readonly side: DsmSegment | null;
+  readonly inPlace: boolean;
+  readonly pages: number;
+  readonly fallback: boolean;
+}
+
+/** Private state of one participant's attachment. */
+export class AreaState {
+  readonly dsm: Dsm;
+  readonly p: Participant;
+  /** Words of segment 0, with the control block at 0. */
+  readonly ctl: Int32Array;
+  readonly ns: number;
+  /** Words by segment index; {@link UNMAPPED} where C would have no mapping. */
+  readonly i32: Int32Array[];
+  /** State table by segment index. */
+  readonly state: Uint8Array[];
+  /** Pages by segment index, metadata included; 0 when not mapped. */
+  readonly pages: Int32Array;
+  readonly fpm: (FreePageManager | null)[];
+  readonly segments: (DsmSegment | null)[];
+  readonly attachments: Int32Array;
+  readonly buffer: SharedArrayBuffer;
+  readonly byteOffset: number;
+  readonly side: DsmSegment | null;
+  readonly inPlace: boolean;
+  /** Try smaller segments when the store cannot give the wanted one; outside of placement identity. */
+  readonly fallback: boolean;
+  /** True on `buffers`, where others may ask for segments. */
+  readonly listens: boolean;
+  /** Owner of every mapping of this area, also of segments made under another one; null once pinned. */
+  owner: ResourceOwner | null;
+  /** Highest index ever mapped here. */
+  high = 0;
+  /** Freed-segment counter as seen last. */
+  freedSeen = 0;
+  /** Reason of the last failure. */
+  failure: AreaFailure = 'none';
+  /** What a call to the engine or to freepage threw, for failure 'corrupt'. */
+  thrown: unknown = null;
+  attached = true;
+  /** Segment that takePages found; a second result without an object. */
+  found = 0;
+
+  constructor(parts: AreaParts) {
+    this.dsm = parts.dsm;
+    this.p = parts.dsm.participant;
+    this.ctl = parts.words;
+    this.ns = parts.ns;
+    this.i32 = new Array<Int32Array>(MAX_SEGMENTS).fill(UNMAPPED);
+    this.state = new Array<Uint8Array>(MAX_SEGMENTS).fill(NO_STATE);
+    this.pages = new Int32Array(MAX_SEGMENTS);
+    this.fpm = new Array<FreePageManager | null>(MAX_SEGMENTS).fill(null);
+    this.segments = new Array<DsmSegment | null>(MAX_SEGMENTS).fill(null);
+    this.attachments = parts.attachments;
+    this.buffer = parts.buffer;
+    this.byteOffset = parts.byteOffset;
+    this.side = parts.side;
+    this.inPlace = parts.inPlace;
+    this.fallback = parts.fallback;
+    this.owner = parts.dsm.currentOwner;
+    this.listens = parts.dsm.storeKind === 'buffers';
+    this.i32[0] = parts.words;
+    this.state[0] = parts.state;
+    this.pages[0] = parts.pages;
+    this.segments[0] = parts.segment;
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * Superblocks and blocks of spans: finding one with room, making one, giving an empty one back.
+ *
+ * Follows ensure_active_superblock and destroy_superblock of dsa.c step by step, because the order of every list push
+ * decides where later objects go. All of it runs under the lock of the pool concerned and takes the lock of pool 0 and
+ * the area lock inside: pool c -> pool 0 -> area -> DSM control. Nothing throws; false comes with `failure` set.
+ */
+
+import { ENTRY_CLASS_SHIFT, ENTRY_PAGE_SHIFT, FULLNESS_CLASSES, S_NALLOC_FIRST, S_NEXT, S_NPAGES, S_START } from './area-layout.js';
+import { allocateObject } from './allocate.js';
+import { freeSpanObject } from './free.js';
+import { checkForFreedSegmentsLocked, lockArea, pageMapWord, segmentWords, unlockArea } from './mapping.js';
+import { fromWords, hiWord, loWord, pageHi, pageLo, pageOf, wordOf } from './pointer.js';
+import { bestSegment, getPages, newSegment, NO_SEGMENT, putPages, releasePages } from './segments.js';
+import { CLASS_BLOCK_OF_SPANS, CLASS_CAPACITY, PAGES_PER_SUPERBLOCK } from './size-classes.js';
+import { canMoveHead, canUnlink, headMapped, initSpan, listWord, moveHead, pushSpan, unlinkSpan } from './spans.js';
+import { type AreaState, STATE_BYTES_PER_PAGE, STATE_FREE } from './state.js';
+
+/** Spans that a walk over one list may meet before the list must be a circle: one per page of the largest area. */
+const MAX_SPANS = 2 ** 28;
+
+/**
+ * Finds or makes a superblock with room and puts it at the head of fullness class 1. Under the lock of the pool.
+ *
+ * @returns false with `failure` set; a span object that was taken for the new superblock then stays taken, as in C (trap P9)
+ */
+export function ensureActiveSuperblock(s: AreaState, sizeClass: number): boolean {
+  const { ctl } = s;
+  if (!refileSpans(s, sizeClass)) return false;
+  const active = listWord(sizeClass, 1);
+  if ((ctl[active]! | ctl[active + 1]!) !== 0) return true;
+  if (!canMoveHead(s, sizeClass, 2, 1)) return false;
+  if (moveHead(s, sizeClass, 2, 1)) return true;
+  if (!canMoveHead(s, sizeClass, 0, 1)) return false;
+  if (moveHead(s, sizeClass, 0, 1)) return true;
+  return addSuperblock(s, sizeClass);
+}
+
+/** Moves spans of fullness class 2 that have emptied to the class where they belong. */
+function refileSpans(s: AreaState, sizeClass: number): boolean {
+  const { ctl } = s;
+  const nmax = CLASS_CAPACITY[sizeClass]!;
+  const head = listWord(sizeClass, 2);
+  let lo = ctl[head]!;
+  let hi = ctl[head + 1]!;
+  for (let steps = 0; (lo | hi) !== 0; steps++) {
+    if (steps > MAX_SPANS) {
+      s.failure = 'corrupt';
+      s.thrown = `fullness class 2 of size class ${sizeClass} is a circle`;
+      return false;
+    }
+    const a = segmentWords(s, hi >>> 8);
+    if (a.length === 0) return false;
+    const w = wordOf(lo, hi);
+    const nextLo = a[w + S_NEXT]!;
+    const nextHi = a[w + S_NEXT + 1]!;
+    if ((nextLo | nextHi) !== 0 && segmentWords(s, nextHi >>> 8).length === 0) return false;
+    const used = nmax - (a[w + S_NALLOC_FIRST]! & 0xffff);
+    const fclass = ((used * (FULLNESS_CLASSES - 1)) / nmax) | 0;
+    if (fclass < 2) {
+      if (!headMapped(s, sizeClass, fclass) || !canUnlink(s, a, w)) return false;
+      unlinkSpan(s, a, w);
+      pushSpan(s, sizeClass, fclass, lo, hi);
+    }
+    lo = nextLo;
+    hi = nextHi;
+  }
+  return true;
+}
+
+/**
+ * Finds a segment with `n` free pages, or makes one, and takes them. Takes the area lock.
+ *
+ * @returns the first page, with `found` saying in which segment; -1 with `failure` set
+ */
+export function takePages(s: AreaState, n: number): number {
+  if (!lockArea(s)) return -1;
+  s.failure = 'none';
+  let index = bestSegment(s, n);
+  if (index === NO_SEGMENT && s.failure === 'none') index = newSegment(s, n);
+  let page = -1;
+  if (index !== NO_SEGMENT) {
+    s.found = index;
+    page = getPages(s, index, n);
+  } else if (s.failure === 'none') {
+    s.failure = 'memory';
+  }
+  unlockArea(s);
+  return page;
+}
+
+/** Undoes {@link takePages} after a failure that has set `failure` already. */
+export function untakePages(s: AreaState, index: number, page: number, n: number): false {
+  const { failure } = s;
+  if (lockArea(s)) {
+    checkForFreedSegmentsLocked(s);
+    if (segmentWords(s, index).length !== 0) putPages(s, index, page, n);
+    unlockArea(s);
+  }
+  s.failure = failure;
+  return false;
+}
+
+function addSuperblock(s: AreaState, sizeClass: number): boolean {
+  const forSpans = sizeClass === CLASS_BLOCK_OF_SPANS;
+  const npages = forSpans ? 1 : PAGES_PER_SUPERBLOCK;
+  const span = forSpans ? 0 : allocateObject(s, CLASS_BLOCK_OF_SPANS);
+  if (!forSpans && span === 0) return false;
+  const page = takePages(s, npages);
+  if (page < 0) return false;
+  const index = s.found;
+  const startHi = pageHi(index, page);
+  const startLo = pageLo(page);
+  // A block of spans is described by the span in its own first slot.
+  const spanHi = forSpans ? startHi : hiWord(span);
+  const spanLo = forSpans ? startLo : loWord(span);
+  if (!initSpan(s, sizeClass, spanLo, spanHi, startLo, startHi, npages)) return untakePages(s, index, page, npages);
+  const a = s.i32[index]!;
+  const from = page * STATE_BYTES_PER_PAGE;
+  s.state[index]!.fill(STATE_FREE, from, from + CLASS_CAPACITY[sizeClass]!);
+  // The page map leads to a span only once that span is complete.
+  const map = pageMapWord(index) + 2 * page;
+  for (let i = 0; i < npages; i++) {
+    a[map + 2 * i] = spanLo;
+    a[map + 2 * i + 1] = spanHi | (sizeClass << ENTRY_CLASS_SHIFT) | (i << ENTRY_PAGE_SHIFT);
+  }
+  return true;
+}
+
+/**
+ * Gives an empty superblock, or block of spans, back. Under the lock of its pool.
+ *
+ * @param sa words of the segment that its span lies in
+ * @param w word index of that span
+ * @param spanLo @param spanHi pointer to it
+ * @returns false with `failure` set; the superblock then stays, empty, on its list
+ */
+export function destroySuperblock(
+  s: AreaState,
+  sizeClass: number,
+  sa: Int32Array,
+  w: number,
+  spanLo: number,
+  spanHi: number,
+): boolean {
+  if (!lockArea(s)) return false;
+  checkForFreedSegmentsLocked(s);
+  const startLo = sa[w + S_START]!;
+  const startHi = sa[w + S_START + 1]!;
+  const npages = sa[w + S_NPAGES]!;
+  const index = startHi >>> 8;
+  const a = segmentWords(s, index);
+  if (a.length === 0 || !canUnlink(s, sa, w)) {
+    unlockArea(s);
+    return false;
+  }
+  unlinkSpan(s, sa, w);
+  // Cleared before the pages go: from then on the page map must not lead here.
+  const page = pageOf(startLo, startHi);
+  const map = pageMapWord(index) + 2 * page;
+  for (let i = 0; i < 2 * npages; i++) a[map + i] = 0;
+  const done = releasePages(s, index, page, npages);
+  unlockArea(s);
+  if (sizeClass === CLASS_BLOCK_OF_SPANS) return done;
+  return freeSpanObject(s, fromWords(spanLo, spanHi)) && done;
+}

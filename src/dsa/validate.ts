@@ -1,0 +1,118 @@
+/** Checks at the edge of an area: options, places, sizes, flags. Nothing is touched before they pass. */
+
+import { type Dsm, DsmSegment, requireInteger } from '../dsm/dsm.js';
+import { SharedHeapError } from '../errors/errors.js';
+import { TRANCHE_DSA } from '../sync/sync.js';
+import { DEFAULT_INIT_SEGMENT_SIZE, FIXED_BYTES_FIRST, MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE } from './area-layout.js';
+import { PAGE_SIZE } from './size-classes.js';
+
+/** Options of a new area. */
+export interface DsaOptions {
+  /** Tranche of the area's locks; default the built-in one for areas. */
+  trancheId?: number | undefined;
+  /** Bytes of segment 0, and the base of the doubling; at least 256 KiB. Default 1 MiB. */
+  initSegmentSize?: number | undefined;
+  /** Most bytes of an ordinary segment, at least `initSegmentSize`. Default 2^40. */
+  maxSegmentSize?: number | undefined;
+  /**
+   * When the store cannot give the wanted segment size, try smaller ones that still hold the request. Default false:
+   * then placement is that of PostgreSQL.
+   */
+  fallback?: boolean | undefined;
+}
+
+/** Where an in-place area lies: a mapped segment or a buffer, and an 8-aligned offset in bytes. */
+export type DsaPlace = ({ readonly segment: DsmSegment } | { readonly buffer: SharedArrayBuffer }) & {
+  readonly byteOffset?: number | undefined;
+};
+
+/** A checked place. */
+export interface Place {
+  readonly segment: DsmSegment | null;
+  readonly buffer: SharedArrayBuffer;
+  readonly byteOffset: number;
+  /** End of the memory in `buffer`, bytes. */
+  readonly limit: number;
+}
+
+/** Checked options with defaults filled in. */
+export interface CheckedOptions {
+  readonly trancheId: number;
+  readonly initSegmentSize: number;
+  readonly maxSegmentSize: number;
+  readonly fallback: boolean;
+}
+
+/** Smallest place, bytes: the control block, the page manager and a page map, rounded up to pages. */
+export const MINIMUM_AREA_SIZE = minimumAreaSize();
+
+function minimumAreaSize(): number {
+  let pages = 0;
+  let size = FIXED_BYTES_FIRST;
+  while (pages * PAGE_SIZE < size) {
+    pages++;
+    size += 8;
+  }
+  return pages * PAGE_SIZE;
+}
+
+/** @throws ERR_HEAP_BAD_OPTION */
+export function checkOptions(dsm: Dsm, options: DsaOptions): CheckedOptions {
+  const bad = 'ERR_HEAP_BAD_OPTION';
+  if (typeof options !== 'object' || options === null) {
+    throw new SharedHeapError(bad, 'the options of an area must be an object');
+  }
+  const trancheId = options.trancheId ?? TRANCHE_DSA;
+  dsm.tranches.trancheName(trancheId);
+  const init = options.initSegmentSize ?? DEFAULT_INIT_SEGMENT_SIZE;
+  requireInteger(init, MIN_SEGMENT_SIZE, MAX_SEGMENT_SIZE, 'initSegmentSize', bad);
+  const max = options.maxSegmentSize ?? MAX_SEGMENT_SIZE;
+  requireInteger(max, init, MAX_SEGMENT_SIZE, 'maxSegmentSize', bad);
+  const fallback = options.fallback ?? false;
+  if (typeof fallback !== 'boolean') throw new SharedHeapError(bad, 'fallback must be true or false');
+  return { trancheId, initSegmentSize: init, maxSegmentSize: max, fallback };
+}
+
+/** @throws ERR_HEAP_BAD_ARGUMENT, ERR_HEAP_CLOSED */
+export function checkPlace(place: unknown): Place {
+  const given = (typeof place === 'object' && place !== null ? place : {}) as {
+    segment?: unknown;
+    buffer?: unknown;
+    byteOffset?: unknown;
+  };
+  const inSegment = given.segment instanceof DsmSegment;
+  if (!inSegment && !(given.buffer instanceof SharedArrayBuffer)) {
+    throw new SharedHeapError('ERR_HEAP_BAD_ARGUMENT', 'a place is { segment } or { buffer: SharedArrayBuffer }');
+  }
+  if (inSegment && !(given.segment as DsmSegment).mapped) {
+    throw new SharedHeapError('ERR_HEAP_CLOSED', 'the segment of the place is detached here');
+  }
+  const segment = inSegment ? (given.segment as DsmSegment) : null;
+  const buffer = segment?.buffer ?? (given.buffer as SharedArrayBuffer);
+  const start = segment?.byteOffset ?? 0;
+  const room = segment?.mapLength ?? buffer.byteLength;
+  const byteOffset = requireInteger(given.byteOffset ?? 0, 0, room, 'byteOffset of the place');
+  if (byteOffset % 8 !== 0) {
+    throw new SharedHeapError('ERR_HEAP_BAD_ARGUMENT', 'the offset of a place must be a multiple of 8', {
+      detail: `got ${byteOffset}`,
+    });
+  }
+  return { segment, buffer, byteOffset: start + byteOffset, limit: start + room };
+}
+
+/** @throws ERR_HEAP_BAD_SIZE when the place is too small or does not lie in its memory */
+export function checkPlaceSize(place: Place, size: unknown): number {
+  const bytes = requireInteger(size, 0, Number.MAX_SAFE_INTEGER, 'size of the place', 'ERR_HEAP_BAD_SIZE');
+  if (bytes < MINIMUM_AREA_SIZE) {
+    throw new SharedHeapError('ERR_HEAP_BAD_SIZE', 'the place is too small for an area', {
+      detail: `got ${bytes} bytes, want at least ${MINIMUM_AREA_SIZE}`,
+      pgMessage: `dsa_area space must be at least ${MINIMUM_AREA_SIZE}, but ${bytes} provided`,
+    });
+  }
+  if (place.byteOffset + bytes > place.limit) {
+    throw new SharedHeapError('ERR_HEAP_BAD_SIZE', 'the place reaches beyond its memory', {
+      detail: `${bytes} bytes at ${place.byteOffset} of ${place.limit}`,
+    });
+  }
+  return bytes;
+}
