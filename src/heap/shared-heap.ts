@@ -1,0 +1,218 @@
+/**
+ * SharedHeap: the friendly front. One object is one participant's attachment to one heap.
+ *
+ * Stands on the area (dsa) and its cluster (dsm); adds what a JavaScript program expects: options that are checked,
+ * sizes as text, handles that clone, typed arrays and strings, and an end with `close` or `using`. It holds no lock and
+ * no shared state of its own. The core speaks of areas, segments and mappings in PostgreSQL's words; here it is heap
+ * and object.
+ *
+ * Life of a heap: it lives while any participant is attached, whoever created it. Closing the last attachment releases
+ * it with everything in it; so does the end of the last attached thread, as soon as somebody notices. There is no pin
+ * by default.
+ */
+
+import { DsaArea } from '../dsa/dsa.js';
+import { Dsm } from '../dsm/dsm.js';
+import { SharedHeapError } from '../errors/errors.js';
+import { HANDLE_KIND, HANDLE_VERSION, type HeapHandle, requireHandle } from './handle.js';
+import { HeapObjects } from './objects.js';
+import { type AttachOptions, checkAttachOptions, checkHeapOptions, type HeapOptions } from './options.js';
+import { parseSize, type Size } from './sizes.js';
+import { type HeapReport, type HeapStats, heapStats, verifyHeap } from './stats.js';
+import { type Watchable, watchThreads } from './watch.js';
+
+/** A heap that several threads share. See {@link SharedHeap.create} and {@link SharedHeap.attach}. */
+export class SharedHeap extends HeapObjects {
+  readonly #dsm: Dsm;
+  readonly #stops = new Set<() => void>();
+
+  private constructor(dsm: Dsm, area: DsaArea) {
+    if (!(dsm instanceof Dsm)) {
+      throw new SharedHeapError('ERR_HEAP_BAD_ARGUMENT', 'SharedHeap has no public constructor', {
+        hint: 'Use SharedHeap.create(options) or SharedHeap.attach(handle).',
+      });
+    }
+    super(area, dsm.storeKind === 'buffers' ? dsm : null);
+    this.#dsm = dsm;
+  }
+
+  /**
+   * Makes a heap and attaches to it.
+   *
+   * The heap lives while any participant is attached: the creator may close and the others go on. When the last one has
+   * closed, or its thread has ended, the heap and everything in it are gone.
+   *
+   * @param options see {@link HeapOptions}; all have defaults
+   * @returns the first attachment, for this thread
+   * @throws ERR_HEAP_BAD_OPTION, ERR_HEAP_HOST_LIMIT (the engine reserves not even a small region),
+   *   ERR_HEAP_OUT_OF_MEMORY (the first segment does not fit), ERR_HEAP_UNSUPPORTED (`'buffers'` outside Node.js). Any
+   *   thread; does not block. Follows dsa_create.
+   */
+  static create(options?: HeapOptions): SharedHeap {
+    const checked = checkHeapOptions(options);
+    const dsm = Dsm.create(checked.dsm);
+    return SharedHeap.#enter(dsm, () => {
+      const area = DsaArea.create(dsm, checked.area);
+      if (checked.limit !== undefined) area.setSizeLimit(checked.limit);
+      return area;
+    });
+  }
+
+  /**
+   * Attaches to a heap by its handle. Each attachment is a participant of its own, also when one thread has several,
+   * and is closed for itself.
+   *
+   * Slots and references of participants whose threads are gone are taken back first.
+   *
+   * @param handle what {@link handle} gave, in this or another thread
+   * @param options timeouts of this participant; by default those of the creator
+   * @returns this participant's attachment
+   * @throws ERR_HEAP_BAD_HANDLE, ERR_HEAP_VERSION, ERR_HEAP_AREA_GONE (no participant is left),
+   *   ERR_HEAP_PARTICIPANT_SLOTS, ERR_HEAP_SEGMENT_UNREACHABLE (`'buffers'`), ERR_HEAP_LOCK_STALLED,
+   *   ERR_HEAP_BAD_OPTION, ERR_HEAP_UNSUPPORTED. Any thread; may block on the area lock. Follows dsa_attach.
+   */
+  static attach(handle: HeapHandle, options?: AttachOptions): SharedHeap {
+    const checked = requireHandle(handle);
+    const timeouts = checkAttachOptions(options);
+    const dsm = Dsm.join({ ...checked.dsm, ...timeouts });
+    return SharedHeap.#enter(dsm, () => DsaArea.attach(dsm, checked.area, { fallback: true }));
+  }
+
+  static #enter(dsm: Dsm, enter: () => DsaArea): SharedHeap {
+    try {
+      return new SharedHeap(dsm, enter());
+    } catch (error) {
+      dsm.leave();
+      throw error;
+    }
+  }
+
+  /**
+   * What another thread needs to attach: a plain object that goes through `workerData`, `postMessage` or a task.
+   *
+   * Made afresh at each reading. With the `'buffers'` store it holds every buffer known by now, so read it for each
+   * worker you start.
+   *
+   * @throws ERR_HEAP_CLOSED. Any attached thread; does not block.
+   */
+  get handle(): HeapHandle {
+    const area = this.open();
+    return { v: HANDLE_VERSION, kind: HANDLE_KIND, dsm: this.#dsm.handle, area: area.handle };
+  }
+
+  /** True once {@link close} was called; then everything else but `close` throws ERR_HEAP_CLOSED. */
+  get closed(): boolean {
+    return this.area === null;
+  }
+
+  /**
+   * Numbers about the heap as plain data, for logs and JSON: see {@link HeapStats}.
+   *
+   * @throws ERR_HEAP_CLOSED, ERR_HEAP_LOCK_STALLED. Any attached thread; may block on the area lock. Counting live
+   *   objects takes time in proportion to the number of superblocks.
+   */
+  stats(): HeapStats {
+    return heapStats(this.open(), this.#dsm);
+  }
+
+  /**
+   * Checks every rule that the shared structures must keep.
+   *
+   * Correct only while no other participant is changing the heap. Never hangs, whatever it finds.
+   *
+   * @returns `ok`, the number of checks, and a finding per violated rule
+   * @throws ERR_HEAP_CLOSED, ERR_HEAP_LOCK_STALLED. Any attached thread; takes time in proportion to the heap.
+   */
+  verify(): HeapReport {
+    return verifyHeap(this.open());
+  }
+
+  /**
+   * Segments, size classes and spans as text for people, in the format of PostgreSQL's dsa_dump.
+   *
+   * @throws ERR_HEAP_CLOSED, ERR_HEAP_LOCK_STALLED. Any attached thread; may block on all locks of the heap, one after
+   *   the other.
+   */
+  dump(): string {
+    return this.open().dump();
+  }
+
+  /**
+   * Gives unused memory back: empty superblocks that were kept for speed, and segments that become empty with them.
+   *
+   * @throws ERR_HEAP_CLOSED, ERR_HEAP_LOCK_STALLED. Any attached thread; may block on all locks of the heap, one after
+   *   the other. Follows dsa_trim.
+   */
+  trim(): void {
+    this.open().trim();
+  }
+
+  /**
+   * Sets how large the heap may grow. What it has already, it keeps.
+   *
+   * @param bytes total size of all segments beyond which no new one is made; also text such as `'64MiB'`; `Infinity`
+   *   for no limit
+   * @throws ERR_HEAP_BAD_SIZE, ERR_HEAP_CLOSED, ERR_HEAP_LOCK_STALLED. Any attached thread; may block on the area lock.
+   *   Follows dsa_set_size_limit.
+   */
+  setLimit(bytes: Size): void {
+    const area = this.open();
+    area.setSizeLimit(bytes === Number.POSITIVE_INFINITY ? bytes : parseSize(bytes, 'bytes', 'ERR_HEAP_BAD_SIZE', 0));
+  }
+
+  /**
+   * Takes back what threads left behind, as soon as they end: their participant slots and references.
+   *
+   * On Linux this happens anyway at the next attach; elsewhere only the thread that owns a worker hears of its end, so
+   * call this there for every worker or pool that attaches. A Worker must be watched while it runs; a piscina pool is
+   * watched with all workers that it has and will have. Keeps neither worker nor process alive; ends by itself with
+   * {@link close}.
+   *
+   * @param target a Worker of `node:worker_threads`, or a piscina pool
+   * @returns a function that stops watching
+   * @throws ERR_HEAP_UNSUPPORTED (Web Worker), ERR_HEAP_BAD_ARGUMENT, ERR_HEAP_CLOSED. The thread that owns the
+   *   workers; does not block.
+   */
+  watch(target: Watchable): () => void {
+    this.open();
+    const stop = watchThreads(target, (threadId) => this.#threadEnded(threadId));
+    const stopOnce = () => {
+      this.#stops.delete(stopOnce);
+      stop();
+    };
+    this.#stops.add(stopOnce);
+    return stopOnce;
+  }
+
+  #threadEnded(threadId: number): void {
+    try {
+      this.#dsm.markDead(threadId);
+    } catch {
+      // The mark is set in any case; what could not be taken back now is taken back at the next attach.
+    }
+  }
+
+  /**
+   * Ends this attachment. The last one to close releases the heap and everything in it.
+   *
+   * Views that this object gave out are void from now on. Calling it again does nothing.
+   *
+   * @throws ERR_HEAP_LOCK_STALLED. Any attached thread; may block on the area lock. Follows dsa_detach.
+   */
+  close(): void {
+    const { area } = this;
+    if (area === null) return;
+    for (const stop of this.#stops) stop();
+    this.forget();
+    try {
+      area.detach();
+    } finally {
+      this.#dsm.leave();
+    }
+  }
+
+  /** {@link close}, for `using heap = SharedHeap.attach(handle)`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
