@@ -1,0 +1,112 @@
+/** What `--verify` does: every answer against the plain reference, the heap against its own invariants. */
+
+import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
+import { progressBar } from './progress.js';
+import { search } from './query.js';
+import { Reference } from './reference.js';
+import { queryWords } from './words.js';
+
+const GENERATED_QUERIES = 200;
+const FAILURES_SHOWN = 10;
+
+/**
+ * A file that cannot be read is not indexed.
+ * @param {string} file
+ */
+function readIfPossible(file) {
+  try {
+    return readFileSync(file);
+  } catch {
+    return null;
+  }
+}
+
+export class Verifier {
+  checks = 0;
+  /** @type {string[]} */
+  failures = [];
+  #limit;
+  /**
+   * Queries and the answers that the reference gives.
+   * @type {{ query: string, expected: import('./query.js').Answer }[]}
+   */
+  #expected;
+
+  /**
+   * Reads every file again, in this thread, with plain JavaScript.
+   * @param {string[]} files all that were given to the workers
+   * @param {import('./query.js').IndexedFile[]} indexed what they made of them
+   * @param {string} query
+   * @param {number} limit hits in an answer
+   */
+  constructor(files, indexed, query, limit) {
+    const indexes = new Map(indexed.map(({ path, index }) => [path, index]));
+    this.#limit = limit;
+    const reference = new Reference();
+    const bar = progressBar('reading again', files.length);
+    for (const file of files) {
+      const bytes = readIfPossible(file);
+      const isText = bytes !== null && !bytes.subarray(0, 8000).includes(0);
+      const index = indexes.get(file);
+      this.check(isText === (index !== undefined), `${file}: ${isText ? 'text, not indexed' : 'binary, indexed'}`);
+      if (isText) reference.add(file, bytes);
+      if (index) this.check(bytes?.equals(index.text) === true, `${file}: the text in the heap differs from the file`);
+      bar.step();
+    }
+    bar.end();
+    const queries = [query, ...reference.makeQueries(GENERATED_QUERIES)];
+    const answering = progressBar('answering the plain way', queries.length);
+    this.#expected = queries.map((text) => {
+      answering.step();
+      return { query: text, expected: reference.search(text, limit) };
+    });
+    answering.end();
+  }
+
+  /**
+   * @param {boolean} good
+   * @param {string} what is wrong if not
+   */
+  check(good, what) {
+    this.checks++;
+    if (!good) this.failures.push(what);
+  }
+
+  /**
+   * Asks all queries and compares the answers, to the last digit of each score.
+   * @param {import('./query.js').IndexedFile[]} files
+   * @param {string} when
+   */
+  checkAnswers(files, when) {
+    for (const { query, expected } of this.#expected) {
+      const answer = search(files, queryWords(query), this.#limit);
+      this.check(isDeepStrictEqual(answer, expected), `${when}, query "${query}": the answer differs`);
+    }
+  }
+
+  /**
+   * @param {import('sharedheap').SharedHeap} heap
+   * @param {string} when
+   */
+  checkHeap(heap, when) {
+    const { ok, findings } = heap.verify();
+    this.check(ok, `${when}, heap.verify(): ${JSON.stringify(findings.slice(0, 3))}`);
+  }
+
+  /**
+   * After everything was freed nothing may be left.
+   * @param {import('sharedheap').SharedHeap} heap
+   */
+  checkEmpty(heap) {
+    const { liveObjects, liveBytes } = heap.stats();
+    this.check(liveObjects === 0 && liveBytes === 0, `at the end: ${liveObjects} objects, ${liveBytes} bytes are left`);
+    this.checkHeap(heap, 'at the end');
+  }
+
+  /** What failed, and the last line. */
+  get verdict() {
+    const shown = this.failures.slice(0, FAILURES_SHOWN).map((failure) => `failed: ${failure}`);
+    return [...shown, `verify: ${this.checks} checks, ${this.failures.length} failed`];
+  }
+}
