@@ -38,7 +38,6 @@ export async function runCloneJob(task) {
   });
   child.send(task);
   const [result] = await Promise.race([once(child, 'message'), ended]);
-  ended.catch(() => {});
   child.disconnect();
   return result;
 }

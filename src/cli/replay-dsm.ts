@@ -84,7 +84,7 @@ class DsmReplay {
   #beginScope(): void {
     if (this.#scope !== null) throw new BadOperation('scopes do not nest');
     this.#outer = this.#dsm.currentOwner;
-    this.#scope = new ResourceOwner(this.#dsm, 'replay scope', this.#outer);
+    this.#scope = new ResourceOwner(this.#dsm, 'replay scope', this.#outer, 'array');
     this.#dsm.currentOwner = this.#scope;
   }
 

@@ -5,6 +5,7 @@
  */
 
 import { FPM_PAGE_SIZE, FreePageManager } from '../freepage/freepage.js';
+import { BadOperation, count, type Report, runOps } from './replay-ops.js';
 
 /** Byte of the header: behind a segment header of dsa. */
 const HEADER_AT = 56;
@@ -20,17 +21,15 @@ interface Region {
  * Replays operations and reports what each gave, in the words of the recorded results.
  *
  * @param ops `init N`, `put FIRST N`, `get N`, `dump`, `free_pages`, one per element
- * @param report called once for each operation, in order
- * @throws Error for an operation that is not one of these
+ * @param report called once for each operation, in order; what one threw is its result
  */
-export function replayFreepage(ops: string[], report: (index: number, got: string) => void): void {
+export function replayFreepage(ops: string[], report: Report): void {
   let region: Region | null = null;
-  for (const [index, op] of ops.entries()) {
-    const [verb, x, y] = op.split(' ');
-    if (verb === 'init') region = makeRegion(Number(x));
-    if (region === null) throw new Error(`operation ${index} (${op}) comes before init`);
-    report(index, replayOp(region, verb, Number(x), Number(y)));
-  }
+  runOps(ops, report, (words) => {
+    if (words[0] === 'init') region = makeRegion(count(words, 1));
+    if (region === null) throw new BadOperation('nothing was initialised');
+    return replayOp(region, words);
+  });
 }
 
 function makeRegion(npages: number): Region {
@@ -39,19 +38,22 @@ function makeRegion(npages: number): Region {
   return { manager, freePages: 0 };
 }
 
-function replayOp(region: Region, verb: string | undefined, x: number, y: number): string {
+function replayOp(region: Region, words: string[]): string {
   const { manager } = region;
-  switch (verb) {
+  switch (words[0]) {
     case 'init':
       return `ok ${state(manager)}`;
-    case 'put':
-      manager.put(x, y);
-      region.freePages += y;
+    case 'put': {
+      const npages = count(words, 2);
+      manager.put(count(words, 1), npages);
+      region.freePages += npages;
       return `ok ${state(manager)}`;
+    }
     case 'get': {
-      const first = manager.get(x);
+      const npages = count(words, 1);
+      const first = manager.get(npages);
       if (first < 0) return `fail ${state(manager)}`;
-      region.freePages -= x;
+      region.freePages -= npages;
       return `${first} ${state(manager)}`;
     }
     case 'dump':
@@ -59,7 +61,7 @@ function replayOp(region: Region, verb: string | undefined, x: number, y: number
     case 'free_pages':
       return String(region.freePages);
     default:
-      throw new Error(`unknown operation ${String(verb)} in a trace of the page manager`);
+      throw new BadOperation(`"${words[0]}" is not an operation of a page manager`);
   }
 }
 

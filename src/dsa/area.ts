@@ -26,6 +26,7 @@ import {
   createAreaInPlace,
   detachArea,
   releaseReference,
+  totalSizeOf,
 } from './lifecycle.js';
 import { checkForFreedSegments, lockArea, segmentWords, unlockArea } from './mapping.js';
 import { hiWord, loWord, offsetOf, segmentOf, wordOf } from './pointer.js';
@@ -40,7 +41,16 @@ import {
 import { poolWord } from './spans.js';
 import { type AreaState, UNMAPPED } from './state.js';
 import { trimPool } from './trim.js';
-import { checkOptions, checkPlace, checkPlaceSize, type DsaOptions, type DsaPlace, MINIMUM_AREA_SIZE } from './validate.js';
+import {
+  checkFallback,
+  checkOptions,
+  checkParticipant,
+  checkPlace,
+  checkPlaceSize,
+  type DsaOptions,
+  type DsaPlace,
+  MINIMUM_AREA_SIZE,
+} from './validate.js';
 
 /** Flag: allow requests of 1 GiB and more. */
 export const DSA_ALLOC_HUGE = 1;
@@ -74,7 +84,7 @@ export class DsaArea {
    * @throws ERR_HEAP_BAD_OPTION, ERR_HEAP_TRANCHE, ERR_HEAP_SEGMENT_SLOTS, ERR_HEAP_OUT_OF_MEMORY, ERR_HEAP_CLOSED
    */
   static create(dsm: Dsm, options: DsaOptions = {}): DsaArea {
-    dsm.requireOpen();
+    checkParticipant(dsm);
     return new DsaArea(createArea(dsm, checkOptions(dsm, options)));
   }
 
@@ -88,7 +98,7 @@ export class DsaArea {
    * @throws ERR_HEAP_BAD_ARGUMENT, ERR_HEAP_BAD_SIZE, and as {@link create}
    */
   static createInPlace(dsm: Dsm, place: DsaPlace, size: number, options: DsaOptions = {}): DsaArea {
-    dsm.requireOpen();
+    checkParticipant(dsm);
     const where = checkPlace(place);
     const bytes = checkPlaceSize(where, size);
     return new DsaArea(createAreaInPlace(dsm, where, bytes, checkOptions(dsm, options)));
@@ -102,9 +112,9 @@ export class DsaArea {
    * @throws ERR_HEAP_AREA_GONE, ERR_HEAP_ALREADY_ATTACHED, ERR_HEAP_BAD_HANDLE, ERR_HEAP_SEGMENT_UNREACHABLE
    */
   static attach(dsm: Dsm, handle: number, options: { fallback?: boolean } = {}): DsaArea {
-    dsm.requireOpen();
+    checkParticipant(dsm);
     requireInteger(handle, 1, 0xffffffff, 'area handle', 'ERR_HEAP_BAD_HANDLE');
-    return new DsaArea(attachArea(dsm, handle, options.fallback === true));
+    return new DsaArea(attachArea(dsm, handle, checkFallback(options)));
   }
 
   /**
@@ -113,13 +123,13 @@ export class DsaArea {
    * @throws ERR_HEAP_AREA_GONE, ERR_HEAP_ALREADY_ATTACHED, ERR_HEAP_BAD_HANDLE, ERR_HEAP_BAD_ARGUMENT
    */
   static attachInPlace(dsm: Dsm, place: DsaPlace, options: { fallback?: boolean } = {}): DsaArea {
-    dsm.requireOpen();
-    return new DsaArea(attachAreaInPlace(dsm, checkPlace(place), options.fallback === true));
+    checkParticipant(dsm);
+    return new DsaArea(attachAreaInPlace(dsm, checkPlace(place), checkFallback(options)));
   }
 
   /** Tells whether this participant is attached to the area with this handle. Does not block. Follows dsa_is_attached. */
   static isAttached(dsm: Dsm, handle: number): boolean {
-    dsm.requireOpen();
+    checkParticipant(dsm);
     requireInteger(handle, 1, 0xffffffff, 'area handle', 'ERR_HEAP_BAD_HANDLE');
     return dsm.findMapping(handle) !== null;
   }
@@ -135,7 +145,8 @@ export class DsaArea {
    * @throws ERR_HEAP_AREA_GONE and as {@link attach}
    */
   static getTotalSizeFromHandle(dsm: Dsm, handle: number): number {
-    if (DsaArea.isAttached(dsm, handle)) return ld64(dsm.findMapping(handle)!.i32, C_TOTAL);
+    const mapping = DsaArea.isAttached(dsm, handle) ? dsm.findMapping(handle) : null;
+    if (mapping !== null) return totalSizeOf(mapping, dsm.participant);
     const area = DsaArea.attach(dsm, handle);
     const total = area.getTotalSize();
     area.detach();
@@ -144,11 +155,7 @@ export class DsaArea {
 
   private open(): AreaState {
     const { state } = this;
-    if (!state.attached || state.p.closed) {
-      throw new SharedHeapError('ERR_HEAP_CLOSED', 'this participant is detached from the area', {
-        hint: 'Attach again by the handle of the area.',
-      });
-    }
+    if (!state.attached || state.p.closed) throw closed();
     return state;
   }
 
@@ -266,7 +273,9 @@ export class DsaArea {
     requireInteger(pointer, 0, MAX_SEGMENTS * 2 ** 40 - 1, 'pointer', 'ERR_HEAP_FOREIGN_POINTER');
     const index = segmentOf(pointer);
     const offset = offsetOf(pointer);
-    if (this.resolve(index) === UNMAPPED) throw areaError(s, 'getAddress', pointer);
+    const words = this.resolve(index);
+    if (words.length !== 0 && offset >= words.length * 4) s.failure = 'foreign';
+    if (offset >= words.length * 4) throw areaError(s, 'getAddress', pointer);
     return { buffer: this.segmentBuffer(index), byteOffset: this.segmentByteOffset(index) + offset };
   }
 
@@ -403,18 +412,21 @@ export class DsaArea {
   }
 
   /**
-   * Gives this participant's reference to an in-place area back; the last one destroys the area's segments. Call it
-   * before {@link detach}. Follows dsa_release_in_place.
+   * Gives this participant's reference to an in-place area back; the last one destroys the area's segments. The area
+   * cannot be used here any more; {@link detach} comes next. Follows dsa_release_in_place.
    *
-   * @throws ERR_HEAP_BAD_ARGUMENT for an area that is not in place
+   * @throws ERR_HEAP_BAD_ARGUMENT for an area that is not in place, ERR_HEAP_CLOSED when the reference was given back
    */
   releaseInPlace(): void {
-    const s = this.open();
+    const s = this.state;
+    // Also after the area was detached, or lost its mappings to a resource owner: the reference is still there.
+    if (s.released || s.p.closed) throw closed();
     if (!s.inPlace) {
       throw new SharedHeapError('ERR_HEAP_BAD_ARGUMENT', 'only in-place areas are released this way', {
         hint: 'Call detach().',
       });
     }
+    s.attached = false;
     if (!releaseReference(s)) throw areaError(s, 'releaseInPlace');
   }
 
@@ -450,6 +462,12 @@ export class DsaArea {
     for (let index = 0; index < MAX_SEGMENTS; index++) if (s.i32[index]!.length !== 0) indexes.push(index);
     return indexes;
   }
+}
+
+function closed(): SharedHeapError {
+  return new SharedHeapError('ERR_HEAP_CLOSED', 'this participant is detached from the area', {
+    hint: 'Attach again by the handle of the area, or by its place.',
+  });
 }
 
 function badSize(size: unknown): SharedHeapError {

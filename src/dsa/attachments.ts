@@ -16,9 +16,14 @@ export function noteAttached(s: AreaState): void {
   s.attachments[s.p.slot] = s.p.generation;
 }
 
+/** Tells whether this participant is noted as attached. Under the area lock. */
+export function isNoted(s: AreaState): boolean {
+  return s.attachments[s.p.slot] === s.p.generation;
+}
+
 /** Drops the note of this participant. Under the area lock. @returns false when there was none */
 export function noteDetached(s: AreaState): boolean {
-  const mine = s.attachments[s.p.slot] === s.p.generation;
+  const mine = isNoted(s);
   if (mine) s.attachments[s.p.slot] = 0;
   return mine;
 }

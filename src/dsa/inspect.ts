@@ -52,6 +52,7 @@ function judge(s: AreaState, pointer: number): AreaFailure {
   const spanLo = a[map]!;
   if ((spanLo | spanHi) === 0) return judgeUnmapped(s, lo, hi, state, page);
   const sa = spanHi >>> 8 < MAX_SEGMENTS ? segmentWords(s, spanHi >>> 8) : a.subarray(0, 0);
+  if (sa.length === 0 && s.failure !== 'none') return s.failure;
   const w = wordOf(spanLo, spanHi);
   if (w + S_NPAGES >= sa.length) return 'corrupt';
   const sizeClass = sa[w + S_CLASS_NINIT]! & 0xffff;

@@ -107,11 +107,12 @@ export function freeLarge(
   spanLo: number,
   spanHi: number,
 ): boolean {
-  if (!lockPool(s)) return false;
+  // The span may lie in a segment that this participant has not met yet.
+  const sa = segmentWords(s, spanHi >>> 8);
+  if (sa.length === 0 || !lockPool(s)) return false;
   const index = hi >>> 8;
   const page = pageOf(lo, hi);
   const a = s.i32[index]!;
-  const sa = s.i32[spanHi >>> 8]!;
   const w = wordOf(spanLo, spanHi);
   const map = pageMapWord(index) + 2 * page;
   const state = segmentState(s, index);

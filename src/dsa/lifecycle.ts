@@ -10,8 +10,8 @@
 import type { Dsm, DsmSegment } from '../dsm/dsm.js';
 import { SharedHeapError } from '../errors/errors.js';
 import { FreePageManager } from '../freepage/freepage.js';
-import { st64, stAllOnes64 } from '../layout/layout.js';
-import { lwlockInitialize } from '../sync/sync.js';
+import { ld64, st64, stAllOnes64 } from '../layout/layout.js';
+import { lwlockAcquireExclusive, lwlockFailure, lwlockInitialize, lwlockReleaseNewest, type Participant } from '../sync/sync.js';
 import {
   AreaControl,
   C_BINS,
@@ -41,7 +41,7 @@ import {
   POOL_WORDS,
   SEGMENT_MAGIC,
 } from './area-layout.js';
-import { dropReference, noteAttached, noteDetached, sweepAttachments } from './attachments.js';
+import { dropReference, isNoted, noteAttached, noteDetached, sweepAttachments } from './attachments.js';
 import { lockArea, unlockArea, unmapSegment } from './mapping.js';
 import { binOf, ordinaryMetadata, tailPages } from './segments.js';
 import { NUM_SIZE_CLASSES, PAGE_SIZE } from './size-classes.js';
@@ -108,14 +108,30 @@ function finishState(s: AreaState): AreaState {
   return s;
 }
 
-/** The detach callback of segment 0: gives this participant's reference back. */
+/** The detach callback of segment 0, or of the segment around the place: gives this participant's reference back. */
 function releaseOnDetach(_segment: DsmSegment, s: AreaState): void {
+  s.attached = false;
   releaseReference(s);
+}
+
+/** The detach callback of the state segment: without it the area cannot be used here, but the reference stays (C11). */
+function closeOnDetach(_segment: DsmSegment, s: AreaState): void {
+  s.attached = false;
+}
+
+/**
+ * Tells whether the area of `s` is still the one at its place. When it was destroyed through another attachment, the
+ * place and the memory of the state segment may be somebody else's by now and must not be touched.
+ */
+function stillThere({ ctl, side }: AreaState): boolean {
+  return side === null || (ctl[H_MAGIC] === SEGMENT_MAGIC && ctl[C_SIDE_HANDLE] === (side.handle | 0) && ctl[C_REFCNT]! > 0);
 }
 
 /** Gives this participant's reference back, if it still has one. False when the area lock stalls. */
 export function releaseReference(s: AreaState): boolean {
+  if (s.released || !stillThere(s)) return true;
   if (!lockArea(s)) return false;
+  s.released = true;
   if (noteDetached(s)) {
     sweepAttachments(s);
     dropReference(s);
@@ -176,12 +192,29 @@ export function attachArea(dsm: Dsm, handle: number, fallback: boolean): AreaSta
   return finishState(s);
 }
 
+/**
+ * Bytes in the segments of the area whose segment 0 is mapped here. Takes the area lock: the number has two words.
+ *
+ * @throws ERR_HEAP_BAD_HANDLE when that segment is not the first of an area
+ */
+export function totalSizeOf(segment: DsmSegment, p: Participant): number {
+  const { handle, i32: words } = segment;
+  if (segment.mapLength < MINIMUM_AREA_SIZE || words[H_MAGIC] !== (SEGMENT_MAGIC ^ handle) || words[C_HANDLE] !== (handle | 0)) {
+    throw notAnArea(`segment ${handle} of ${segment.mapLength} bytes`);
+  }
+  if (lwlockAcquireExclusive(p, words, C_LOCK, handle | 0) === 0) throw lwlockFailure(p, words, C_LOCK, handle | 0);
+  const total = ld64(words, C_TOTAL);
+  lwlockReleaseNewest(p, words, C_LOCK, handle | 0);
+  return total;
+}
+
 /** Counts this participant in, unless the area is dead already. */
 function enter(s: AreaState): SharedHeapError | null {
   if (!lockArea(s)) return areaError(s, 'attach');
   const alive = s.ctl[C_REFCNT]! > 0;
   if (alive) {
-    s.ctl[C_REFCNT] = s.ctl[C_REFCNT]! + 1;
+    // A participant that left an in-place area without releasing it still counts.
+    if (!isNoted(s)) s.ctl[C_REFCNT] = s.ctl[C_REFCNT]! + 1;
     noteAttached(s);
     // Only now, so that an area whose participants have all died lives on in the one that still wants it.
     sweepAttachments(s);
@@ -234,6 +267,7 @@ export function createAreaInPlace(dsm: Dsm, place: Place, size: number, options:
   s.ctl[C_SIDE_HANDLE] = side.handle;
   finishState(s);
   noteAttached(s);
+  side.onDetach(closeOnDetach, s);
   place.segment?.onDetach(releaseOnDetach, s);
   return s;
 }
@@ -254,6 +288,7 @@ export function attachAreaInPlace(dsm: Dsm, place: Place, fallback: boolean): Ar
   const s = inPlaceState(dsm, place, size, side, fallback);
   const refused = enter(s);
   if (refused !== null) refuse(refused);
+  side.onDetach(closeOnDetach, s);
   place.segment?.onDetach(releaseOnDetach, s);
   return finishState(s);
 }
@@ -263,7 +298,7 @@ function inspectPlace(place: Place): { words: Int32Array; size: number } {
   const room = place.limit - place.byteOffset;
   if (room < MINIMUM_AREA_SIZE) throw notAnArea(`${room} bytes`);
   const words = new Int32Array(place.buffer, place.byteOffset, CONTROL_WORDS);
-  const size = words[H_SIZE]! >>> 0;
+  const size = ld64(words, H_SIZE);
   const plausible = words[H_MAGIC] === SEGMENT_MAGIC && words[C_HANDLE] === 0 && words[C_SIDE_HANDLE] !== 0;
   if (!plausible || size < MINIMUM_AREA_SIZE || size > room) throw notAnArea(`offset ${place.byteOffset} of the place`);
   return { words, size };
@@ -271,7 +306,6 @@ function inspectPlace(place: Place): { words: Int32Array; size: number } {
 
 /** dsa_detach. Idempotent. False when some lock stalled. */
 export function detachArea(s: AreaState): boolean {
-  if (!s.attached) return true;
   s.attached = false;
   let clean = true;
   const first = s.segments[0] ?? null;

@@ -96,7 +96,10 @@ export class AreaState {
   failure: AreaFailure = 'none';
   /** What a call to the engine or to freepage threw, for failure 'corrupt'. */
   thrown: unknown = null;
+  /** False once detached, or once mappings of the area were taken away by their resource owner. */
   attached = true;
+  /** True once this participant's reference was given back. */
+  released = false;
   /** Segment that takePages found; a second result without an object. */
   found = 0;
 

@@ -117,7 +117,8 @@ function addSuperblock(s: AreaState, sizeClass: number): boolean {
   if (!initSpan(s, sizeClass, spanLo, spanHi, startLo, startHi, npages)) return untakePages(s, index, page, npages);
   const a = s.i32[index]!;
   const from = page * STATE_BYTES_PER_PAGE;
-  s.state[index]!.fill(STATE_FREE, from, from + CLASS_CAPACITY[sizeClass]!);
+  // One more than there are slots: what is left at the end begins where one more slot would, and is none.
+  s.state[index]!.fill(STATE_FREE, from, from + Math.min(CLASS_CAPACITY[sizeClass]! + 1, npages * STATE_BYTES_PER_PAGE));
   // The page map leads to a span only once that span is complete.
   const map = pageMapWord(index) + 2 * page;
   for (let i = 0; i < npages; i++) {

@@ -1,6 +1,6 @@
 /** Checks at the edge of an area: options, places, sizes, flags. Nothing is touched before they pass. */
 
-import { type Dsm, DsmSegment, requireInteger } from '../dsm/dsm.js';
+import { Dsm, DsmSegment, requireInteger } from '../dsm/dsm.js';
 import { SharedHeapError } from '../errors/errors.js';
 import { TRANCHE_DSA } from '../sync/sync.js';
 import { DEFAULT_INIT_SEGMENT_SIZE, FIXED_BYTES_FIRST, MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE } from './area-layout.js';
@@ -56,21 +56,42 @@ function minimumAreaSize(): number {
   return pages * PAGE_SIZE;
 }
 
+/** @throws ERR_HEAP_BAD_ARGUMENT when `dsm` is no participant, ERR_HEAP_CLOSED when it has left */
+export function checkParticipant(dsm: unknown): void {
+  if (!(dsm instanceof Dsm)) {
+    throw new SharedHeapError('ERR_HEAP_BAD_ARGUMENT', 'not a participant of a cluster', {
+      detail: `got ${dsm === null ? 'null' : typeof dsm}`,
+      hint: 'Pass what Dsm.create or Dsm.join has returned.',
+    });
+  }
+  dsm.requireOpen();
+}
+
+/** @throws ERR_HEAP_BAD_OPTION */
+export function checkFallback(options: { fallback?: unknown }): boolean {
+  const fallback = requireObject(options).fallback ?? false;
+  if (typeof fallback === 'boolean') return fallback;
+  throw new SharedHeapError('ERR_HEAP_BAD_OPTION', 'fallback must be true or false', { detail: `got ${typeof fallback}` });
+}
+
+function requireObject<T>(options: T): T {
+  if (typeof options === 'object' && options !== null) return options;
+  throw new SharedHeapError('ERR_HEAP_BAD_OPTION', 'the options of an area must be an object', {
+    detail: `got ${options === null ? 'null' : typeof options}`,
+  });
+}
+
 /** @throws ERR_HEAP_BAD_OPTION */
 export function checkOptions(dsm: Dsm, options: DsaOptions): CheckedOptions {
   const bad = 'ERR_HEAP_BAD_OPTION';
-  if (typeof options !== 'object' || options === null) {
-    throw new SharedHeapError(bad, 'the options of an area must be an object');
-  }
+  requireObject(options);
   const trancheId = options.trancheId ?? TRANCHE_DSA;
   dsm.tranches.trancheName(trancheId);
   const init = options.initSegmentSize ?? DEFAULT_INIT_SEGMENT_SIZE;
   requireInteger(init, MIN_SEGMENT_SIZE, MAX_SEGMENT_SIZE, 'initSegmentSize', bad);
   const max = options.maxSegmentSize ?? MAX_SEGMENT_SIZE;
   requireInteger(max, init, MAX_SEGMENT_SIZE, 'maxSegmentSize', bad);
-  const fallback = options.fallback ?? false;
-  if (typeof fallback !== 'boolean') throw new SharedHeapError(bad, 'fallback must be true or false');
-  return { trancheId, initSegmentSize: init, maxSegmentSize: max, fallback };
+  return { trancheId, initSegmentSize: init, maxSegmentSize: max, fallback: checkFallback(options) };
 }
 
 /** @throws ERR_HEAP_BAD_ARGUMENT, ERR_HEAP_CLOSED */

@@ -10,7 +10,7 @@ import { FreePageManager } from '../freepage/freepage.js';
 import { ld64, st64 } from '../layout/layout.js';
 import { BufferExchange, buffersSupported, DEFAULT_REGION_BYTES, reserveRegion } from '../platform/platform.js';
 import { lwlockInitialize, ParticipantTable, TRANCHE_DSM_CONTROL, TrancheTable } from '../sync/sync.js';
-import { controlBytesNeeded, SlotArray } from './control.js';
+import { SlotArray } from './control.js';
 import {
   ClusterControl,
   CONTROL_MAGIC,
@@ -24,16 +24,24 @@ import {
   SLOTS_PER_PARTICIPANT,
   TRANCHES_AT,
 } from './control-layout.js';
+import { alignPage, controlGeometry } from './geometry.js';
 import { type DsmImpl, PAGE_SIZE, PAGE_WORDS } from './impl.js';
 import { BuffersImpl } from './impl-buffers.js';
 import { RegionImpl } from './impl-region.js';
-import { type DsmClusterHandle, requireClusterHandle, requireInteger, requireSaneControl } from './validate.js';
+import {
+  type DsmClusterHandle,
+  MAX_TIMEOUT,
+  requireClusterHandle,
+  requireInteger,
+  requireObject,
+  requireSaneControl,
+} from './validate.js';
 
 /** Options of a new cluster. All have defaults. */
 export interface DsmOptions {
   /** Where segments come from: one reservation, or a buffer each. Default `region`. */
   store?: 'region' | 'buffers' | undefined;
-  /** Bytes to reserve on `region`; less is taken when the engine refuses. Default 16 GiB, not resident until touched. */
+  /** Bytes to reserve on `region`, 4 MiB .. 2^50; less is taken when the engine refuses. Default 16 GiB, not resident until touched. */
   regionSize?: number | undefined;
   /** Participant slots, 1 .. 800. Default 64. */
   participants?: number | undefined;
@@ -65,18 +73,17 @@ export interface ClusterParts {
 
 /** The smallest region: the control segment and something to cut segments from. */
 const MIN_REGION_BYTES = 4 * 1024 * 1024;
+/** Most that may be asked for: 1024 segments of the largest size, which is all that an area can address. */
+const MAX_REGION_BYTES = 2 ** 50;
+/** Most that is reserved, whatever was asked for: page numbers have 28 bits. */
+const MOST_PAGED_BYTES = 2 ** 40;
 /** A lock held this long means that its owner is lost or the machine is; design decision D5. */
 const DEFAULT_LOCK_TIMEOUT = 60_000;
 /** Lower: a busy main thread makes attaching fail. Higher: a lost buffer is reported later. */
 const DEFAULT_ATTACH_TIMEOUT = 5_000;
-const MAX_TIMEOUT = 2 ** 31 - 1;
 
 function secureRandom(): number {
   return globalThis.crypto.getRandomValues(new Uint32Array(1))[0]!;
-}
-
-function alignPage(bytes: number): number {
-  return Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;
 }
 
 function requireBuffersSupport(): void {
@@ -91,9 +98,13 @@ function requireBuffersSupport(): void {
 
 function checkedOptions(options: DsmOptions) {
   const bad = 'ERR_HEAP_BAD_OPTION';
+  requireObject(options);
   const store = options.store ?? 'region';
   if (store !== 'region' && store !== 'buffers') {
-    throw new SharedHeapError(bad, 'unknown store', { detail: `got ${String(store)}`, hint: "Use 'region' or 'buffers'." });
+    throw new SharedHeapError(bad, 'unknown store', {
+      detail: `got ${String(store)}`,
+      hint: "Use 'region' or 'buffers'.",
+    });
   }
   const participants = requireInteger(
     options.participants ?? DEFAULT_PARTICIPANTS,
@@ -113,11 +124,17 @@ function checkedOptions(options: DsmOptions) {
     regionSize: requireInteger(
       options.regionSize ?? DEFAULT_REGION_BYTES,
       MIN_REGION_BYTES,
-      Number.MAX_SAFE_INTEGER,
+      MAX_REGION_BYTES,
       'regionSize',
       bad,
     ),
-    attachTimeout: requireInteger(options.attachTimeout ?? DEFAULT_ATTACH_TIMEOUT, 0, MAX_TIMEOUT, 'attachTimeout', bad),
+    attachTimeout: requireInteger(
+      options.attachTimeout ?? DEFAULT_ATTACH_TIMEOUT,
+      0,
+      MAX_TIMEOUT,
+      'attachTimeout',
+      bad,
+    ),
     lockTimeout: requireInteger(options.lockTimeout ?? DEFAULT_LOCK_TIMEOUT, 0, MAX_TIMEOUT, 'lockTimeout', bad),
     random: options.random ?? secureRandom,
   };
@@ -128,11 +145,11 @@ export function buildCluster(options: DsmOptions): ClusterParts {
   const checked = checkedOptions(options);
   const { store, participants, segments } = checked;
   if (store === 'buffers') requireBuffersSupport();
-  const participantsAt = alignPage(TRANCHES_AT + TrancheTable.sizeof());
-  const dsmAt = participantsAt + alignPage(ParticipantTable.sizeof(participants));
-  const controlBytes = alignPage(dsmAt + controlBytesNeeded(segments));
+  const { participantsAt, dsmAt, controlBytes } = controlGeometry(participants, segments);
   const wanted = store === 'region' ? Math.max(alignPage(checked.regionSize), 2 * controlBytes) : controlBytes;
-  const memory = store === 'region' ? reserveRegion(wanted).buffer : new SharedArrayBuffer(controlBytes);
+  const reserved = Math.min(wanted, MOST_PAGED_BYTES);
+  // Also on `buffers`: where the engine refuses, the error says so.
+  const memory = reserveRegion(reserved).buffer;
 
   const control = new Int32Array(memory, 0, controlBytes / 4);
   control[ClusterControl.version / 4] = CONTROL_VERSION;
@@ -169,20 +186,10 @@ export function buildCluster(options: DsmOptions): ClusterParts {
  */
 export function joinCluster(value: unknown): ClusterParts {
   const handle: DsmClusterHandle = requireClusterHandle(value);
-  const { control: memory, store } = handle;
-  const head = new Int32Array(memory, 0, Math.min(memory.byteLength, PAGE_SIZE) >>> 2);
-  requireSaneControl(head, memory.byteLength, store);
+  const { control: memory, store, segments, attachTimeout, lockTimeout } = handle;
+  requireSaneControl(memory, store);
   if (store === 'buffers') requireBuffersSupport();
-  const { segments, attachTimeout, lockTimeout } = handle;
-  const parts = assemble(memory, store, segments, secureRandom, attachTimeout, lockTimeout);
-  if (!parts.slots.sane(parts.control.byteLength - parts.control[ClusterControl.dsm_at / 4]!)) {
-    parts.impl.close();
-    throw new SharedHeapError('ERR_HEAP_BAD_HANDLE', 'the control segment is not sane', {
-      detail: `${parts.slots.nitems} of ${parts.slots.maxitems} slots in ${parts.control.byteLength} bytes`,
-      hint: 'The memory was overwritten or never was a control segment; make a new cluster.',
-    });
-  }
-  return parts;
+  return assemble(memory, store, segments, secureRandom, attachTimeout, lockTimeout);
 }
 
 function assemble(

@@ -6,7 +6,8 @@
  */
 
 import { ld64, st64 } from '../layout/layout.js';
-import { CONTROL_MAGIC, DsmControlHeader, DsmControlItem } from './control-layout.js';
+import { CONTROL_MAGIC, DsmControlHeader, DsmControlItem, MAX_SLOTS } from './control-layout.js';
+import { PAGE_SIZE } from './impl.js';
 
 const ITEM_WORDS = DsmControlItem.SIZEOF / 4;
 const W_REFCNT = DsmControlItem.refcnt / 4;
@@ -51,8 +52,9 @@ export class SlotArray {
     return controlBytesNeeded(this.maxitems) <= room && this.nitems <= this.maxitems;
   }
 
+  /** Slots ever used. Whatever is written there, no walk over the slots is longer than the longest array. */
   get nitems(): number {
-    return this.words[this.at + W_NITEMS]! >>> 0;
+    return Math.min(this.words[this.at + W_NITEMS]! >>> 0, MAX_SLOTS + 1);
   }
 
   get maxitems(): number {
@@ -89,6 +91,14 @@ export class SlotArray {
 
   tailPages(slot: number): number {
     return this.words[this.word(slot) + W_TAIL]!;
+  }
+
+  /** Tells whether size and pages of a live slot agree; where they do not, something wrote over them. */
+  consistent(slot: number): boolean {
+    const size = this.size(slot);
+    return (
+      size > 0 && this.npages(slot) === Math.ceil(size / PAGE_SIZE) + this.tailPages(slot) && this.tailPages(slot) >= 0
+    );
   }
 
   pinned(slot: number): boolean {

@@ -12,6 +12,7 @@ import { type DsmImpl, PAGE_SIZE, type Piece } from './impl.js';
 /** Segments that are buffers of their own. */
 export class BuffersImpl implements DsmImpl {
   readonly kind = 'buffers';
+  readonly thrown = null;
   private readonly exchange: BufferExchange;
 
   constructor(exchange: BufferExchange) {
@@ -19,29 +20,45 @@ export class BuffersImpl implements DsmImpl {
   }
 
   create(handle: number, npages: number, _clean: boolean): (Piece & { firstPage: number }) | null {
-    let buffer: SharedArrayBuffer;
     try {
-      buffer = new SharedArrayBuffer(npages * PAGE_SIZE);
+      const buffer = new SharedArrayBuffer(npages * PAGE_SIZE);
       // A buffer that cannot be viewed is of no use; Node 20 grants some that it cannot.
       new Int32Array(buffer);
+      this.exchange.announce(handle, buffer);
+      return { buffer, byteOffset: 0, firstPage: 0 };
+    } catch {
+      // Nobody may keep what could not be told to all.
+      this.exchange.drop(handle);
+      return null;
+    }
+  }
+
+  find(handle: number, _firstPage: number, npages: number): Piece | null {
+    try {
+      let buffer = this.exchange.lookup(handle);
+      if (buffer !== undefined && buffer.byteLength !== npages * PAGE_SIZE) {
+        // It came with a handle of the cluster that somebody had put together wrongly.
+        this.exchange.drop(handle);
+        buffer = undefined;
+      }
+      buffer ??= this.exchange.request(handle);
+      return buffer?.byteLength === npages * PAGE_SIZE ? { buffer, byteOffset: 0 } : null;
     } catch {
       return null;
     }
-    this.exchange.announce(handle, buffer);
-    return { buffer, byteOffset: 0, firstPage: 0 };
-  }
-
-  find(handle: number): Piece | null {
-    const buffer = this.exchange.lookup(handle) ?? this.exchange.request(handle);
-    return buffer === undefined ? null : { buffer, byteOffset: 0 };
   }
 
   forget(): void {
     // The exchange keeps its reference while the segment lives, so that it can answer for others.
   }
 
-  destroy(handle: number): void {
-    this.exchange.gone(handle);
+  destroy(handle: number): boolean {
+    try {
+      this.exchange.gone(handle);
+    } catch {
+      // The others could not be told; each finds out when it next compares its table with the control memory.
+    }
+    return true;
   }
 
   largest(): number {
@@ -54,7 +71,11 @@ export class BuffersImpl implements DsmImpl {
   }
 
   attend(): void {
-    this.exchange.attend();
+    try {
+      this.exchange.attend();
+    } catch {
+      // An answer that cannot be sent: whoever asked goes on asking others. Wait loops come here and must not throw.
+    }
   }
 
   close(): void {

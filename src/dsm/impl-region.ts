@@ -22,6 +22,7 @@ const MANAGER_SLACK = 64;
 /** Segments cut out of one reservation. */
 export class RegionImpl implements DsmImpl {
   readonly kind = 'region';
+  thrown: unknown = null;
   private readonly buffer: SharedArrayBuffer;
   private readonly control: Int32Array;
   private readonly fpm: FreePageManager;
@@ -33,7 +34,7 @@ export class RegionImpl implements DsmImpl {
   }
 
   create(_handle: number, npages: number, clean: boolean): (Piece & { firstPage: number }) | null {
-    const firstPage = this.fpm.get(npages);
+    const firstPage = this.take(npages);
     if (firstPage < 0) return null;
     const fresh = this.control[W_FRESH]!;
     const end = firstPage + npages;
@@ -47,14 +48,38 @@ export class RegionImpl implements DsmImpl {
     return { buffer: this.buffer, byteOffset: firstPage * PAGE_SIZE, firstPage };
   }
 
-  find(_handle: number, firstPage: number): Piece {
-    return { buffer: this.buffer, byteOffset: firstPage * PAGE_SIZE };
+  private take(npages: number): number {
+    this.thrown = null;
+    try {
+      return this.fpm.get(npages);
+    } catch (error) {
+      this.thrown = error;
+      return -1;
+    }
+  }
+
+  /** Tells whether pages lie where segments can lie. */
+  private holds(firstPage: number, npages: number): boolean {
+    const behindControl = firstPage >= this.control.byteLength / PAGE_SIZE;
+    return behindControl && npages > 0 && (firstPage + npages) * PAGE_SIZE <= this.buffer.byteLength;
+  }
+
+  find(_handle: number, firstPage: number, npages: number): Piece | null {
+    return this.holds(firstPage, npages) ? { buffer: this.buffer, byteOffset: firstPage * PAGE_SIZE } : null;
   }
 
   forget(): void {}
 
-  destroy(_handle: number, firstPage: number, npages: number): void {
-    this.fpm.put(firstPage, npages);
+  destroy(_handle: number, firstPage: number, npages: number): boolean {
+    this.thrown = null;
+    if (!this.holds(firstPage, npages)) return false;
+    try {
+      this.fpm.put(firstPage, npages);
+      return true;
+    } catch (error) {
+      this.thrown = error;
+      return false;
+    }
   }
 
   largest(): number {

@@ -21,6 +21,8 @@ export interface Piece {
 /** A store of segments, as one participant sees it. */
 export interface DsmImpl {
   readonly kind: 'region' | 'buffers';
+  /** What the last call that failed has thrown; null when there merely was no room. */
+  readonly thrown: unknown;
   /**
    * Provides `npages` pages for a new segment.
    *
@@ -31,15 +33,22 @@ export interface DsmImpl {
    */
   create(handle: number, npages: number, clean: boolean): (Piece & { readonly firstPage: number }) | null;
   /**
-   * Finds the memory of a live segment of another participant; may block up to `attachTimeout` on `buffers`.
+   * Finds the memory of a live segment of another participant; may block up to `attachTimeout` on `buffers`. Not under
+   * the lock; does not throw either.
    *
-   * @returns null when nobody handed it over in time
+   * @param firstPage as {@link create} returned it
+   * @param npages pages, tail included
+   * @returns null when nobody handed it over in time (`buffers`), or the pages lie outside the reservation (`region`)
    */
-  find(handle: number, firstPage: number): Piece | null;
+  find(handle: number, firstPage: number, npages: number): Piece | null;
   /** Forgets this participant's reference to a segment that it has just detached. */
   forget(handle: number): void;
-  /** Destroys a segment that nobody maps any more. */
-  destroy(handle: number, firstPage: number, npages: number): void;
+  /**
+   * Destroys a segment that nobody maps any more.
+   *
+   * @returns false when its pages cannot be given back, since something wrote over the bookkeeping
+   */
+  destroy(handle: number, firstPage: number, npages: number): boolean;
   /** The longest run of pages that `create` can provide now, as far as the store can tell. */
   largest(): number;
   /** Buffers to be put into a handle of the cluster. */

@@ -1,12 +1,12 @@
 /**
  * A mapping: one participant's attachment to a segment (PostgreSQL's dsm_segment).
  *
- * Private to its participant. What it changes in the control segment goes through {@link Dsm}, under the DSM control
- * lock. Detach callbacks run newest first, each popped before it runs, so that one that throws cannot run twice.
+ * Private to its participant. What it changes in the control segment goes through its {@link DsmSession},
+ * under the DSM control lock. Detach callbacks run newest first, each popped before it runs, so that one that throws cannot run twice.
  */
 
 import { SharedHeapError } from '../errors/errors.js';
-import type { Dsm } from './cluster.js';
+import type { DsmSession } from './session.js';
 import { PAGE_SIZE, PAGE_WORDS, type Piece } from './impl.js';
 import type { ResourceOwner } from './resource-owner.js';
 
@@ -18,7 +18,7 @@ interface CallbackRecord {
   readonly arg: unknown;
 }
 
-/** What a mapping is made of; filled in by {@link Dsm}. */
+/** What a mapping is made of; filled in by {@link DsmSession}. */
 export interface MappingFacts extends Piece {
   readonly handle: number;
   readonly slot: number;
@@ -26,43 +26,60 @@ export interface MappingFacts extends Piece {
   readonly tailPages: number;
 }
 
-/** A segment as mapped by one participant. Made by {@link Dsm.create} and {@link Dsm.attach}. */
+/** What a callback has thrown; wrapped, since it may be any value. */
+export interface Thrown {
+  readonly error: unknown;
+}
+
+/** What a detached mapping shows: nothing, so that a stale use fails instead of reading what is no longer its own. */
+const NO_MEMORY = new SharedArrayBuffer(0);
+const NO_WORDS = new Int32Array(NO_MEMORY);
+
+/** A segment as mapped by one participant. Made by `Dsm.create` and `Dsm.attach`. */
 export class DsmSegment {
   /** Names the segment for every participant of the cluster; even, never 0. */
   readonly handle: number;
   /** Exact length in bytes, as it was asked for. */
   readonly mapLength: number;
-  /** The memory that holds the segment. */
-  readonly buffer: SharedArrayBuffer;
   /** Byte offset of the segment in {@link buffer}. */
   readonly byteOffset: number;
-  /** All words of the segment; its last page is whole. */
-  readonly i32: Int32Array;
   /** Byte offset in {@link buffer} of what the store keeps behind the segment. @internal */
   readonly tailOffset: number;
   /** Bytes at {@link tailOffset}. @internal */
   readonly tailLength: number;
   /** Slot in the control segment; -1 once the reference is given back. @internal */
   slot: number;
-  private readonly dsm: Dsm;
+  private readonly dsm: DsmSession;
   private owner: ResourceOwner | null;
   private readonly callbacks: CallbackRecord[] = [];
   private isMapped = true;
+  private memory: SharedArrayBuffer;
+  private words: Int32Array;
 
   /** @internal */
-  constructor(dsm: Dsm, facts: MappingFacts, owner: ResourceOwner | null) {
+  constructor(dsm: DsmSession, facts: MappingFacts, owner: ResourceOwner | null) {
     const pages = Math.ceil(facts.size / PAGE_SIZE);
     this.dsm = dsm;
     this.handle = facts.handle;
     this.slot = facts.slot;
     this.mapLength = facts.size;
-    this.buffer = facts.buffer;
+    this.memory = facts.buffer;
     this.byteOffset = facts.byteOffset;
-    this.i32 = new Int32Array(facts.buffer, facts.byteOffset, pages * PAGE_WORDS);
+    this.words = new Int32Array(facts.buffer, facts.byteOffset, pages * PAGE_WORDS);
     this.tailOffset = facts.byteOffset + pages * PAGE_SIZE;
     this.tailLength = facts.tailPages * PAGE_SIZE;
     this.owner = owner;
     owner?.remember(this);
+  }
+
+  /** The memory that holds the segment; empty once detached. */
+  get buffer(): SharedArrayBuffer {
+    return this.memory;
+  }
+
+  /** All words of the segment; its last page is whole. Empty once detached. */
+  get i32(): Int32Array {
+    return this.words;
   }
 
   /** False once detached; then every other method throws ERR_HEAP_CLOSED. */
@@ -84,25 +101,38 @@ export class DsmSegment {
    * dsm_detach.
    *
    * @throws ERR_HEAP_CLOSED when detached already; the first error that a callback threw, after all was done
+   * @throws ERR_HEAP_LOCK_STALLED when the lock could not be had: the mapping is gone, its reference is given back when
+   *   the participant leaves or its thread ends
    */
   detach(): void {
     this.requireMapped();
-    let first: unknown;
-    let failed = false;
+    const thrown = this.runCallbacks();
+    const done = this.dropMapping();
+    if (thrown !== null) throw thrown.error;
+    if (!done) throw this.dsm.failureError(`detach of segment ${this.handle}`);
+  }
+
+  /** {@link detach} without throwing; returns what the first callback that threw has thrown. @internal */
+  end(): Thrown | null {
+    const thrown = this.runCallbacks();
+    this.dropMapping();
+    return thrown;
+  }
+
+  private runCallbacks(): Thrown | null {
+    let first: Thrown | null = null;
     for (let record = this.callbacks.pop(); record !== undefined; record = this.callbacks.pop()) {
       try {
         record.fn(this, record.arg);
       } catch (error) {
-        if (!failed) first = error;
-        failed = true;
+        first ??= { error };
       }
     }
-    this.dropMapping();
-    if (failed) throw first;
+    return first;
   }
 
   /**
-   * Gives mapping and reference back without callbacks; returns whether the control lock could be had. A caller in
+   * Gives mapping and reference back without callbacks; false when the reference could not be given back. A caller in
    * a critical section uses this form. @internal
    */
   dropMapping(): boolean {
@@ -110,6 +140,8 @@ export class DsmSegment {
     this.isMapped = false;
     this.owner?.forget(this);
     this.owner = null;
+    this.memory = NO_MEMORY;
+    this.words = NO_WORDS;
     return this.dsm.giveBack(this);
   }
 
@@ -123,7 +155,7 @@ export class DsmSegment {
   /**
    * Gives the mapping to the current resource owner again. Follows dsm_unpin_mapping.
    *
-   * @throws ERR_HEAP_NOT_PINNED when an owner has it already
+   * @throws ERR_HEAP_NOT_PINNED when an owner has it already, ERR_HEAP_CLOSED when the current owner was released
    */
   unpinMapping(): void {
     this.requireMapped();
@@ -132,19 +164,25 @@ export class DsmSegment {
         detail: `segment ${this.handle} belongs to owner ${this.owner.name}`,
       });
     }
-    const owner = this.dsm.currentOwner;
+    const owner = this.dsm.openOwner();
     owner?.remember(this);
     this.owner = owner;
   }
 
   /**
-   * Keeps the segment alive without any mapping, until {@link Dsm.unpinSegment}. May block. Follows dsm_pin_segment.
+   * Keeps the segment alive without any mapping, until `Dsm.unpinSegment`. May block. Follows dsm_pin_segment.
    *
    * @throws ERR_HEAP_ALREADY_PINNED, ERR_HEAP_LOCK_STALLED
    */
   pinSegment(): void {
     this.requireMapped();
-    this.dsm.pinSlot(this.slot, this.handle);
+    const outcome = this.dsm.tryPin(this.slot);
+    if (outcome === 'lock') throw this.dsm.failureError(`pin of segment ${this.handle}`);
+    if (outcome === 'already') {
+      throw new SharedHeapError('ERR_HEAP_ALREADY_PINNED', 'cannot pin a segment that is already pinned', {
+        detail: `segment ${this.handle}`,
+      });
+    }
   }
 
   /**

@@ -37,8 +37,8 @@ export interface ClusterStats {
   readonly participants: number;
 }
 
-/** @internal */
-export function clusterStats(parts: ClusterParts): ClusterStats {
+/** @param participants number of those that live, counted before the lock was taken: that reads files. @internal */
+export function clusterStats(parts: ClusterParts, participants: number): ClusterStats {
   const { control, slots, impl } = parts;
   const segments: SegmentStats[] = [];
   let live = 0;
@@ -68,6 +68,6 @@ export function clusterStats(parts: ClusterParts): ClusterStats {
     segments,
     slotsMax: slots.maxitems,
     participantsMax: control[ClusterControl.participants / 4]!,
-    participants: parts.table.liveCount(),
+    participants,
   };
 }

@@ -3,8 +3,22 @@
  */
 
 import { type ErrorCode, SharedHeapError } from '../errors/errors.js';
-import { ClusterControl, CONTROL_MAGIC, CONTROL_VERSION, controlLayoutHash } from './control-layout.js';
-import { PAGE_SIZE } from './impl.js';
+import { ld64 } from '../layout/layout.js';
+import { SlotArray } from './control.js';
+import {
+  ClusterControl,
+  CONTROL_MAGIC,
+  CONTROL_VERSION,
+  controlLayoutHash,
+  MAX_CLUSTER_PARTICIPANTS,
+  MAX_SLOTS,
+  TRANCHES_AT,
+} from './control-layout.js';
+import { controlGeometry } from './geometry.js';
+import { PAGE_SIZE, PAGE_WORDS } from './impl.js';
+
+/** Longest time that can be asked for, in milliseconds: timers have 31 bits. */
+export const MAX_TIMEOUT = 2 ** 31 - 1;
 
 /** What travels between threads to name a cluster. Structured-cloneable; holds the memory itself. */
 export interface DsmClusterHandle {
@@ -45,6 +59,19 @@ export function requireInteger(
   return value;
 }
 
+/**
+ * An object with options.
+ *
+ * @throws ERR_HEAP_BAD_OPTION when it is something else
+ */
+export function requireObject(options: unknown): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new SharedHeapError('ERR_HEAP_BAD_OPTION', 'the options are not an object', {
+      detail: `got ${options === null ? 'null' : typeof options}`,
+    });
+  }
+}
+
 function badHandle(detail: string): never {
   throw new SharedHeapError('ERR_HEAP_BAD_HANDLE', 'this is not a handle of a shared memory cluster', {
     detail,
@@ -65,45 +92,100 @@ export function requireClusterHandle(value: unknown): DsmClusterHandle {
   if (own('store') !== 'region' && own('store') !== 'buffers') badHandle(`store ${String(own('store'))}`);
   if (!(own('control') instanceof SharedArrayBuffer)) badHandle('its control memory is not a SharedArrayBuffer');
   const segments = own('segments');
-  const isPair = (pair: unknown): boolean =>
-    Array.isArray(pair) &&
-    Number.isInteger(pair[0]) &&
-    pair[0] > 0 &&
-    pair[0] <= 0xffffffff &&
-    pair[1] instanceof SharedArrayBuffer;
-  if (!Array.isArray(segments) || !segments.every(isPair)) badHandle('its list of segments is malformed');
+  if (!Array.isArray(segments)) badHandle('its list of segments is not an array');
+  // By index, not by an array method: those pass over holes.
+  for (let i = 0; i < segments.length; i++) if (!isPair(segments[i])) badHandle(`segment ${i} is malformed`);
   for (const key of ['attachTimeout', 'lockTimeout'] as const) {
     const ms = own(key);
-    if (typeof ms !== 'number' || !(ms >= 0)) badHandle(`${key} is not a number of milliseconds`);
+    if (!Number.isInteger(ms) || (ms as number) < 0 || (ms as number) > MAX_TIMEOUT) {
+      badHandle(`${key} is not a number of milliseconds`);
+    }
   }
   return value as DsmClusterHandle;
 }
 
+function isPair(pair: unknown): boolean {
+  if (!Array.isArray(pair)) return false;
+  const handle: unknown = pair[0];
+  return (
+    Number.isInteger(handle) &&
+    (handle as number) > 0 &&
+    (handle as number) <= 0xffffffff &&
+    pair[1] instanceof SharedArrayBuffer
+  );
+}
+
 /**
- * Checks control memory before anything in it is believed (PostgreSQL's dsm_control_segment_sane and more).
+ * Checks control memory before anything in it is believed. PostgreSQL's dsm_control_segment_sane checks magic, sizes and
+ * counts; here every frozen field is compared with what the creator must have written.
  *
- * @throws ERR_HEAP_BAD_HANDLE when it is not control memory, ERR_HEAP_VERSION when another version laid it out
+ * @throws ERR_HEAP_BAD_HANDLE when it is not sane control memory, ERR_HEAP_VERSION when another version laid it out
  */
-export function requireSaneControl(words: Int32Array, byteLength: number, store: 'region' | 'buffers'): void {
-  if (byteLength < PAGE_SIZE || words[0] !== CONTROL_MAGIC) {
-    badHandle(`${byteLength} bytes without the mark of a control segment`);
-  }
-  const version = words[ClusterControl.version / 4]!;
-  const hash = words[ClusterControl.layout_hash / 4]! >>> 0;
+export function requireSaneControl(memory: SharedArrayBuffer, store: 'region' | 'buffers'): void {
+  if (memory.byteLength < PAGE_SIZE) badHandle(`${memory.byteLength} bytes of control memory`);
+  const head = new Int32Array(memory, 0, PAGE_WORDS);
+  if (head[0] !== CONTROL_MAGIC) badHandle(`${memory.byteLength} bytes without the mark of a control segment`);
+  const version = head[ClusterControl.version / 4]!;
+  const hash = head[ClusterControl.layout_hash / 4]! >>> 0;
   if (version !== CONTROL_VERSION || hash !== controlLayoutHash()) {
     throw new SharedHeapError('ERR_HEAP_VERSION', 'the cluster was laid out by another version of this library', {
       detail: `layout ${version}/${hash.toString(16)}, here ${CONTROL_VERSION}/${controlLayoutHash().toString(16)}`,
       hint: 'Let all threads load the same copy of sharedheap.',
     });
   }
-  const controlBytes = words[ClusterControl.control_bytes / 4]! >>> 0;
-  const kind = words[ClusterControl.store / 4] === 0 ? 'region' : 'buffers';
-  if (controlBytes > byteLength || controlBytes % PAGE_SIZE !== 0 || kind !== store) {
-    badHandle(`geometry: control ${controlBytes} of ${byteLength} bytes, store ${kind}`);
+  const kind = head[ClusterControl.store / 4]!;
+  if (kind !== (store === 'region' ? 0 : 1)) badHandle(`geometry: store ${kind} under a handle for ${store}`);
+  requireSaneSizes(head, memory.byteLength, requireSaneCounts(head, memory), store);
+}
+
+/** Checks the counts and offsets; returns the bytes of the control segment. */
+function requireSaneCounts(head: Int32Array, memory: SharedArrayBuffer): number {
+  const word = (field: number): number => head[field / 4]! >>> 0;
+  const participants = word(ClusterControl.participants);
+  if (participants < 1 || participants > MAX_CLUSTER_PARTICIPANTS) badHandle(`geometry: ${participants} participants`);
+  const { participantsAt, dsmAt, controlBytes: least } = controlGeometry(participants, 1);
+  const offsets = [word(ClusterControl.tranches_at), word(ClusterControl.participants_at), word(ClusterControl.dsm_at)];
+  if (
+    offsets[0] !== TRANCHES_AT ||
+    offsets[1] !== participantsAt ||
+    offsets[2] !== dsmAt ||
+    least > memory.byteLength
+  ) {
+    badHandle(`geometry: offsets ${offsets.join(', ')} for ${participants} participants in ${memory.byteLength} bytes`);
   }
-  for (const at of [ClusterControl.tranches_at, ClusterControl.participants_at, ClusterControl.dsm_at]) {
-    const offset = words[at / 4]! >>> 0;
-    if (offset % 4 !== 0 || offset < PAGE_SIZE || offset >= controlBytes) badHandle(`geometry: offset ${offset}`);
+  const slots = new SlotArray(new Int32Array(memory, 0, least / 4), dsmAt);
+  const { maxitems } = slots;
+  const plausible = maxitems >= 1 && maxitems <= MAX_SLOTS;
+  const controlBytes = plausible ? controlGeometry(participants, maxitems).controlBytes : 0;
+  if (!plausible || controlBytes > memory.byteLength || !slots.sane(controlBytes - dsmAt)) {
+    badHandle(`geometry: ${slots.nitems} of ${maxitems} slots in ${memory.byteLength} bytes`);
+  }
+  return controlBytes;
+}
+
+function requireSaneSizes(
+  head: Int32Array,
+  byteLength: number,
+  controlBytes: number,
+  store: 'region' | 'buffers',
+): void {
+  const total = ld64(head, ClusterControl.total_bytes / 4);
+  const wanted = ld64(head, ClusterControl.wanted_bytes / 4);
+  const fresh = head[ClusterControl.fresh_page / 4]!;
+  // On `buffers` the control segment is all there is, and no page of it is ever handed out.
+  const most = store === 'region' ? byteLength : controlBytes;
+  const sane =
+    ld64(head, ClusterControl.control_bytes / 4) === controlBytes &&
+    total === byteLength &&
+    total >= controlBytes &&
+    wanted >= total &&
+    (store === 'region' ? wanted % PAGE_SIZE === 0 && Number.isSafeInteger(wanted) : wanted === total) &&
+    fresh >= controlBytes / PAGE_SIZE &&
+    fresh <= most / PAGE_SIZE;
+  if (!sane) {
+    badHandle(
+      `geometry: control ${controlBytes} of ${total} bytes, ${wanted} wanted, in ${byteLength}; fresh page ${fresh}`,
+    );
   }
 }
 

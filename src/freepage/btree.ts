@@ -10,9 +10,8 @@ import { badNode, loadPage, parentOf, rootOf, storePage, type FreePageHandle } f
 import * as structs from './structs.js';
 
 // Copied because an imported constant is loaded anew at each use, while one of this module is folded into the code.
-const {
-  B_KEY, B_NUSED, B_PARENT, B_VALUE, INTERNAL_MAGIC, ITEMS_PER_PAGE, LEAF_MAGIC, MAX_DEPTH, PAGE_WORDS,
-} = structs;
+const { B_KEY, B_NUSED, B_PARENT, B_CHILD, INTERNAL_MAGIC, ITEMS_PER_PAGE, LEAF_MAGIC, MAX_DEPTH, PAGE_WORDS } =
+  structs;
 
 /**
  * Looks for the run that begins at page `key` in a tree that exists; the answer is in the registers of the handle:
@@ -40,7 +39,7 @@ export function search(m: FreePageHandle, key: number): void {
     }
     if (magic !== INTERNAL_MAGIC) badNode(m, page);
     const lower = i > 0 && !(i < nused && a[w + B_KEY + (i << 2)] === key);
-    page = loadPage(a, w + B_VALUE + 4 * (lower ? i - 1 : i));
+    page = loadPage(a, w + B_CHILD + 4 * (lower ? i - 1 : i));
   }
   badNode(m, page);
 }
@@ -92,7 +91,7 @@ export function isInternal(m: FreePageHandle, page: number): boolean {
 
 /** Child `i` of an internal page. */
 export function childOf(m: FreePageHandle, page: number, i: number): number {
-  return loadPage(m.a, m.base + page * PAGE_WORDS + B_VALUE + (i << 2));
+  return loadPage(m.a, m.base + page * PAGE_WORDS + B_CHILD + (i << 2));
 }
 
 /**
@@ -146,7 +145,12 @@ export function deleteItem(m: FreePageHandle, page: number, i: number): void {
  * @param to page and index where it goes
  */
 export function copyItems(
-  m: FreePageHandle, from: number, fromIndex: number, to: number, toIndex: number, count: number,
+  m: FreePageHandle,
+  from: number,
+  fromIndex: number,
+  to: number,
+  toIndex: number,
+  count: number,
 ): void {
   const source = m.base + from * PAGE_WORDS + B_KEY + (fromIndex << 2);
   const target = m.base + to * PAGE_WORDS + B_KEY + (toIndex << 2);

@@ -156,8 +156,9 @@ export class FreePages {
 }
 
 function isBuffer(memory: unknown): memory is SharedArrayBuffer | ArrayBuffer {
-  return memory instanceof ArrayBuffer
-    || (typeof SharedArrayBuffer !== 'undefined' && memory instanceof SharedArrayBuffer);
+  return (
+    memory instanceof ArrayBuffer || (typeof SharedArrayBuffer !== 'undefined' && memory instanceof SharedArrayBuffer)
+  );
 }
 
 function offsetOption(name: string, value: number, last: number): number {
@@ -180,5 +181,9 @@ function badRun(first: number, npages: number, why: string): SharedHeapError {
 }
 
 function describe(value: unknown): string {
-  return typeof value === 'number' || typeof value === 'bigint' ? String(value) : value === null ? 'null' : typeof value;
+  return typeof value === 'number' || typeof value === 'bigint'
+    ? String(value)
+    : value === null
+      ? 'null'
+      : typeof value;
 }

@@ -12,7 +12,16 @@ import * as structs from './structs.js';
 
 // Copied because an imported constant is loaded anew at each use, while one of this module is folded into the code.
 const {
-  B_KEY, B_NUSED, B_VALUE, H_DEPTH, H_RECYCLE_COUNT, H_ROOT, H_SINGLETON_FIRST, H_SINGLETON_NPAGES, MAX_DEPTH, PAGE_WORDS,
+  B_KEY,
+  B_NUSED,
+  B_VALUE,
+  H_DEPTH,
+  H_RECYCLE_COUNT,
+  H_ROOT,
+  H_SINGLETON_FIRST,
+  H_SINGLETON_NPAGES,
+  MAX_DEPTH,
+  PAGE_WORDS,
 } = structs;
 
 /** Tells whether {@link cleanup} might have something to do: recycled pages, or a root with one or two items. */

@@ -8,8 +8,24 @@
 import { relptrOffset, relptrPage } from '../layout/layout.js';
 import { NO_PAGE, parentOf, rootOf, type FreePageHandle } from './handle.js';
 import {
-  B_KEY, B_NUSED, B_VALUE, FPM_NUM_FREELISTS, H_CONTIGUOUS, H_DEPTH, H_RECYCLE, H_SINGLETON_FIRST, H_SINGLETON_NPAGES,
-  INTERNAL_MAGIC, ITEMS_PER_PAGE, LEADER_MAGIC, LEAF_MAGIC, L_NEXT, L_NPAGES, MAX_DEPTH, PAGE_WORDS,
+  B_CHILD,
+  B_KEY,
+  B_NUSED,
+  B_VALUE,
+  FPM_NUM_FREELISTS,
+  H_CONTIGUOUS,
+  H_DEPTH,
+  H_RECYCLE,
+  H_SINGLETON_FIRST,
+  H_SINGLETON_NPAGES,
+  INTERNAL_MAGIC,
+  ITEMS_PER_PAGE,
+  LEADER_MAGIC,
+  LEAF_MAGIC,
+  L_NEXT,
+  L_NPAGES,
+  MAX_DEPTH,
+  PAGE_WORDS,
 } from './structs.js';
 
 /** Text of a whole manager. Source: FreePageManagerDump. */
@@ -36,14 +52,25 @@ export function dumpFreePages(m: FreePageHandle): string {
 
 /** Lines of a page of the tree and of all below it. Source: FreePageManagerDumpBtree. */
 function dumpNode(
-  m: FreePageHandle, page: number, parent: number, level: number, seen: Set<number>, out: string[],
+  m: FreePageHandle,
+  page: number,
+  parent: number,
+  level: number,
+  seen: Set<number>,
+  out: string[],
 ): void {
   const a = m.a;
   const w = m.base + page * PAGE_WORDS;
   const magic = a[w];
   const nused = a[w + B_NUSED]!;
   const internal = magic === INTERNAL_MAGIC;
-  if ((!internal && magic !== LEAF_MAGIC) || seen.has(page) || level > MAX_DEPTH || nused < 0 || nused > ITEMS_PER_PAGE) {
+  if (
+    (!internal && magic !== LEAF_MAGIC) ||
+    seen.has(page) ||
+    level > MAX_DEPTH ||
+    nused < 0 ||
+    nused > ITEMS_PER_PAGE
+  ) {
     out.push(`  ${page}@${level} [${seen.has(page) ? 'met before' : 'not a page of a tree'}]\n`);
     return;
   }
@@ -53,12 +80,12 @@ function dumpNode(
   let line = `  ${page}@${level} ${internal ? 'i' : 'l'}${note}:`;
   for (let i = 0; i < nused; i++) {
     const key = a[w + B_KEY + 4 * i];
-    const value = w + B_VALUE + 4 * i;
+    const value = w + (internal ? B_CHILD : B_VALUE) + 4 * i;
     line += internal ? ` ${key}->${relptrPage(a, value)}` : ` ${key}(${a[value]})`;
   }
   out.push(`${line}\n`);
   if (!internal) return;
-  for (let i = 0; i < nused; i++) dumpNode(m, relptrPage(a, w + B_VALUE + 4 * i), page, level + 1, seen, out);
+  for (let i = 0; i < nused; i++) dumpNode(m, relptrPage(a, w + B_CHILD + 4 * i), page, level + 1, seen, out);
 }
 
 function name(page: number): string {

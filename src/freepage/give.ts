@@ -16,7 +16,16 @@ import * as structs from './structs.js';
 
 // Copied because an imported constant is loaded anew at each use, while one of this module is folded into the code.
 const {
-  B_KEY, B_NUSED, B_VALUE, H_DEPTH, H_RECYCLE_COUNT, H_ROOT, H_SINGLETON_FIRST, H_SINGLETON_NPAGES, LEAF_MAGIC, PAGE_WORDS,
+  B_KEY,
+  B_NUSED,
+  B_VALUE,
+  H_DEPTH,
+  H_RECYCLE_COUNT,
+  H_ROOT,
+  H_SINGLETON_FIRST,
+  H_SINGLETON_NPAGES,
+  LEAF_MAGIC,
+  PAGE_WORDS,
 } = structs;
 
 /**
@@ -130,7 +139,12 @@ function giveToTree(m: FreePageHandle, first: number, npages: number, soft: bool
 
 /** Lengthens the run at (node, i), and with it the run at (nextNode, nextIndex) unless that is NO_PAGE. */
 function mergeWithPrevious(
-  m: FreePageHandle, node: number, i: number, npages: number, nextNode: number, nextIndex: number,
+  m: FreePageHandle,
+  node: number,
+  i: number,
+  npages: number,
+  nextNode: number,
+  nextIndex: number,
 ): number {
   const a = m.a;
   const item = m.base + node * PAGE_WORDS + (i << 2);
@@ -187,6 +201,9 @@ function overlapsKey(m: FreePageHandle, first: number, npages: number, node: num
 }
 
 function freeAlready(m: FreePageHandle, first: number, npages: number, free: number, length: number): never {
-  return corrupt(m, 'pages that are free were given back', `pages ${first} .. ${first + npages - 1}; ` +
-    `free are ${free} .. ${free + length - 1}`);
+  return corrupt(
+    m,
+    'pages that are free were given back',
+    `pages ${first} .. ${first + npages - 1}; free are ${free} .. ${free + length - 1}`,
+  );
 }

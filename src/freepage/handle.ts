@@ -9,9 +9,7 @@ import { SharedHeapError } from '../errors/errors.js';
 import * as structs from './structs.js';
 
 // Copied because an imported constant is loaded anew at each use, while one of this module is folded into the code.
-const {
-  B_PARENT, H_FREELIST, H_ROOT, LEADER_MAGIC, PAGE_WORDS,
-} = structs;
+const { B_PARENT, H_FREELIST, H_ROOT, LEADER_MAGIC, PAGE_WORDS } = structs;
 
 /** No page: what relptrs call null. */
 export const NO_PAGE = -1;
@@ -52,7 +50,9 @@ export class FreePageHandle {
 
 /* relptrs that lead to page starts, as page numbers. In whole 32-bit arithmetic, unlike the general form in layout/:
  * one division or product that might not be a whole number would make the engine keep page numbers, and every index
- * computed from them, as floating point. */
+ * computed from them, as floating point. For the same reason sums and
+ * differences of page numbers end in `| 0` in hot code. Pages and lengths are below 2^28; word indexes may exceed 2^31,
+ * and are left alone. */
 
 /** Page of the relptr in the words `lo` and `hi`, which is not null. */
 export function pageOf(lo: number, hi: number): number {
@@ -114,15 +114,21 @@ export function corrupt(m: FreePageHandle, what: string, detail: string): never 
 export function badLeader(m: FreePageHandle, page: number): never {
   const w = m.base + page * PAGE_WORDS;
   const magic = hex(m.a[w]);
-  return corrupt(m, 'a list leads to a page that is not the start of a free run',
-    `page ${page}, magic ${magic} where ${hex(LEADER_MAGIC)} belongs, ${m.a[w + 2]} pages`);
+  return corrupt(
+    m,
+    'a list leads to a page that is not the start of a free run',
+    `page ${page}, magic ${magic} where ${hex(LEADER_MAGIC)} belongs, ${m.a[w + 2]} pages`,
+  );
 }
 
 /** Throws for a page that the tree leads to and that is not a page of it. */
 export function badNode(m: FreePageHandle, page: number): never {
   const w = m.base + page * PAGE_WORDS;
-  return corrupt(m, 'a link of the tree leads to a page that is not part of it',
-    `page ${page}, magic ${hex(m.a[w])}, ${m.a[w + 2]} items`);
+  return corrupt(
+    m,
+    'a link of the tree leads to a page that is not part of it',
+    `page ${page}, magic ${hex(m.a[w])}, ${m.a[w + 2]} items`,
+  );
 }
 
 /** Throws for a walk that took more steps than there can be. */

@@ -24,9 +24,7 @@ import { takeRun } from './take.js';
 import { walkRecycled, walkRuns, walkTree, type FreeRun } from './walk.js';
 
 // Copied because an imported constant is loaded anew at each use, while one of this module is folded into the code.
-const {
-  H_CONTIGUOUS, H_DEPTH, H_DIRTY, H_RECYCLE_COUNT, PAGE_WORDS,
-} = structs;
+const { H_CONTIGUOUS, H_DEPTH, H_DIRTY, H_RECYCLE_COUNT } = structs;
 
 /** Pages that no run has: a segment has at most 2^40 bytes. If this were higher, lengths would not be small integers. */
 const TOO_MANY_PAGES = 2 ** 28;
@@ -154,10 +152,5 @@ export class FreePageManager {
    */
   recyclePages(): Iterable<number> {
     return walkRecycled(this.handle);
-  }
-
-  /** Pages that the memory has room for, those of the header included. */
-  get pages(): number {
-    return Math.floor((this.handle.a.length - this.handle.base) / PAGE_WORDS);
   }
 }

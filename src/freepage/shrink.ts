@@ -7,7 +7,15 @@
  */
 
 import {
-  adoptChildren, childOf, copyItems, deleteItem, firstKey, fixAncestors, isInternal, lowerBound, usedItems,
+  adoptChildren,
+  childOf,
+  copyItems,
+  deleteItem,
+  firstKey,
+  fixAncestors,
+  isInternal,
+  lowerBound,
+  usedItems,
 } from './btree.js';
 import { badNode, NO_PAGE, parentOf, setRoot, type FreePageHandle } from './handle.js';
 import { recycle } from './spans.js';
@@ -29,7 +37,7 @@ export function removeKey(m: FreePageHandle, leaf: number, i: number): void {
 }
 
 /** Removes a page, whose keys the caller has rescued, from the tree. Source: FreePageBtreeRemovePage. */
-export function removeNode(m: FreePageHandle, page: number): void {
+function removeNode(m: FreePageHandle, page: number): void {
   let node = page;
   let parent = parentOf(m, node);
   for (let level = 0; ; level++) {
@@ -56,7 +64,7 @@ export function removeNode(m: FreePageHandle, page: number): void {
  * Merges a sparse page with a sibling if both fit in one. The left page of the two survives, so no low bound
  * changes. Source: FreePageBtreeConsolidate.
  */
-export function consolidate(m: FreePageHandle, node: number): void {
+function consolidate(m: FreePageHandle, node: number): void {
   const nused = usedItems(m, node);
   if (nused >= CONSOLIDATE_BELOW) return;
   const right = rightSibling(m, node);
@@ -102,7 +110,7 @@ export function rightSibling(m: FreePageHandle, node: number): number {
 }
 
 /** The page before on the same level, or NO_PAGE. Source: FreePageBtreeFindLeftSibling. */
-export function leftSibling(m: FreePageHandle, node: number): number {
+function leftSibling(m: FreePageHandle, node: number): number {
   let page = node;
   for (let levels = 0; levels < MAX_DEPTH; levels++) {
     const parent = parentOf(m, page);

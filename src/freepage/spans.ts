@@ -14,7 +14,17 @@ import * as structs from './structs.js';
 
 // Copied because an imported constant is loaded anew at each use, while one of this module is folded into the code.
 const {
-  H_CONTIGUOUS, H_DIRTY, H_GROUPS, H_RECYCLE, H_RECYCLE_COUNT, LEADER_MAGIC, L_NEXT, L_NPAGES, L_PREV, LONG_LIST, PAGE_WORDS,
+  H_CONTIGUOUS,
+  H_DIRTY,
+  H_GROUPS,
+  H_RECYCLE,
+  H_RECYCLE_COUNT,
+  LEADER_MAGIC,
+  L_NEXT,
+  L_NPAGES,
+  L_PREV,
+  LONG_LIST,
+  PAGE_WORDS,
 } = structs;
 
 /** Free list where runs of `npages` pages belong. */

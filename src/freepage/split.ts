@@ -5,7 +5,17 @@
  * up in order: new leaf, new internal pages from the bottom up, new root.
  */
 
-import { adoptChildren, copyItems, firstKey, fixAncestors, insertChild, insertItem, isInternal, lowerBound, usedItems } from './btree.js';
+import {
+  adoptChildren,
+  copyItems,
+  firstKey,
+  fixAncestors,
+  insertChild,
+  insertItem,
+  isInternal,
+  lowerBound,
+  usedItems,
+} from './btree.js';
 import { badNode, NO_PAGE, parentOf, setParent, setRoot, type FreePageHandle } from './handle.js';
 import { popRecycled } from './spans.js';
 import { B_NUSED, H_DEPTH, INTERNAL_MAGIC, ITEMS_PER_PAGE, MAX_DEPTH, PAGE_WORDS } from './structs.js';

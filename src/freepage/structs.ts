@@ -63,52 +63,82 @@ export const INTERNAL_MAGIC = 0x19aa32c9;
 const LOCK = 'read and written under the lock';
 
 /** The header of a manager. */
-export const FREE_PAGE_MANAGER = struct('FreePageManager', 'utils/freepage.h', {
-  self: relptr('written at initialisation, then frozen; leads to this header'),
-  btree_root: relptr(LOCK),
-  btree_recycle: relptr(`${LOCK}; head of the list of free pages kept back for the tree`),
-  btree_depth: u32(LOCK),
-  btree_recycle_count: u32(LOCK),
-  singleton_first_page: size(`${LOCK}; meaningless while singleton_npages is 0`),
-  singleton_npages: size(`${LOCK}; the only run, while there is no tree`),
-  contiguous_pages: size(`${LOCK}; right while contiguous_pages_dirty is false`),
-  contiguous_pages_dirty: bool(LOCK),
-  list_groups: u32(`${LOCK}; ours: bit g is set exactly while one of the lists 4g .. 4g + 3 has a run`),
-  freelist: array(FPM_NUM_FREELISTS, relptr(LOCK)),
-}, 1096);
+export const FREE_PAGE_MANAGER = struct(
+  'FreePageManager',
+  'utils/freepage.h',
+  {
+    self: relptr('written at initialisation, then frozen; leads to this header'),
+    btree_root: relptr(LOCK),
+    btree_recycle: relptr(`${LOCK}; head of the list of free pages kept back for the tree`),
+    btree_depth: u32(LOCK),
+    btree_recycle_count: u32(LOCK),
+    singleton_first_page: size(`${LOCK}; meaningless while singleton_npages is 0`),
+    singleton_npages: size(`${LOCK}; the only run, while there is no tree`),
+    contiguous_pages: size(`${LOCK}; right while contiguous_pages_dirty is false`),
+    contiguous_pages_dirty: bool(LOCK),
+    list_groups: u32(`${LOCK}; ours: bit g is set exactly while one of the lists 4g .. 4g + 3 has a run`),
+    freelist: array(FPM_NUM_FREELISTS, relptr(LOCK)),
+  },
+  1096,
+);
 
 /** First bytes of the first page of a free run, and of each page on the recycle list. */
-export const SPAN_LEADER = struct('FreePageSpanLeader', 'utils/mmgr/freepage.c', {
-  magic: i32(LOCK),
-  npages: size(LOCK),
-  prev: relptr(LOCK),
-  next: relptr(LOCK),
-}, 32);
+const SPAN_LEADER = struct(
+  'FreePageSpanLeader',
+  'utils/mmgr/freepage.c',
+  {
+    magic: i32(LOCK),
+    npages: size(LOCK),
+    prev: relptr(LOCK),
+    next: relptr(LOCK),
+  },
+  32,
+);
 
 /** First bytes of a page of the B-tree. */
-export const BTREE_HEADER = struct('FreePageBtreeHeader', 'utils/mmgr/freepage.c', {
-  magic: i32(`${LOCK}; tells leaf from internal`),
-  nused: size(LOCK),
-  parent: relptr(`${LOCK}; null in the root`),
-}, 24);
+const BTREE_HEADER = struct(
+  'FreePageBtreeHeader',
+  'utils/mmgr/freepage.c',
+  {
+    magic: i32(`${LOCK}; tells leaf from internal`),
+    nused: size(LOCK),
+    parent: relptr(`${LOCK}; null in the root`),
+  },
+  24,
+);
 
 /** Item of a leaf: one free run. */
-export const BTREE_LEAF_KEY = struct('FreePageBtreeLeafKey', 'utils/mmgr/freepage.c', {
-  first_page: size(LOCK),
-  npages: size(LOCK),
-}, 16);
+const BTREE_LEAF_KEY = struct(
+  'FreePageBtreeLeafKey',
+  'utils/mmgr/freepage.c',
+  {
+    first_page: size(LOCK),
+    npages: size(LOCK),
+  },
+  16,
+);
 
 /** Item of an internal page: a child, and the lowest first page below it. */
-export const BTREE_INTERNAL_KEY = struct('FreePageBtreeInternalKey', 'utils/mmgr/freepage.c', {
-  first_page: size(LOCK),
-  child: relptr(LOCK),
-}, 16);
+const BTREE_INTERNAL_KEY = struct(
+  'FreePageBtreeInternalKey',
+  'utils/mmgr/freepage.c',
+  {
+    first_page: size(LOCK),
+    child: relptr(LOCK),
+  },
+  16,
+);
 
 /** A page of the B-tree; eight bytes at its end stay unused. The items of an internal page lie in the same place. */
-export const BTREE_PAGE = struct('FreePageBtree', 'utils/mmgr/freepage.c', {
-  hdr: nested(BTREE_HEADER, 8, LOCK),
-  keys: array(ITEMS_PER_PAGE, nested(BTREE_LEAF_KEY, 8, LOCK)),
-}, 4088);
+const BTREE_PAGE = struct(
+  'FreePageBtree',
+  'utils/mmgr/freepage.c',
+  {
+    hdr: nested(BTREE_HEADER, 8, LOCK),
+    keys: array(ITEMS_PER_PAGE, nested(BTREE_LEAF_KEY, 8, LOCK)),
+  },
+  4088,
+);
 
 /* Word offsets of the same fields, which is what hot code adds to the word index of a header or of a page. Only the
  * low word of a 64-bit count is looked at: no segment has 2^32 pages. */
@@ -147,5 +177,7 @@ export const B_NUSED = BTREE_HEADER.nused / 4;
 export const B_PARENT = BTREE_HEADER.parent / 4;
 /** Word of item 0 in a B-tree page: its `first_page`. */
 export const B_KEY = BTREE_PAGE.keys / 4;
-/** Word of the second half of item 0: `npages` in a leaf, `child` elsewhere. */
+/** Word of `npages` of item 0 in a leaf. */
 export const B_VALUE = B_KEY + BTREE_LEAF_KEY.npages / 4;
+/** Word of `child` of item 0 in an internal page. */
+export const B_CHILD = B_KEY + BTREE_INTERNAL_KEY.child / 4;

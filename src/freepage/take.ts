@@ -12,7 +12,17 @@ import * as structs from './structs.js';
 
 // Copied because an imported constant is loaded anew at each use, while one of this module is folded into the code.
 const {
-  B_KEY, B_NUSED, B_VALUE, H_CONTIGUOUS, H_DIRTY, H_ROOT, H_SINGLETON_FIRST, H_SINGLETON_NPAGES, L_NPAGES, PAGE_WORDS, LONG_LIST,
+  B_KEY,
+  B_NUSED,
+  B_VALUE,
+  H_CONTIGUOUS,
+  H_DIRTY,
+  H_ROOT,
+  H_SINGLETON_FIRST,
+  H_SINGLETON_NPAGES,
+  L_NPAGES,
+  PAGE_WORDS,
+  LONG_LIST,
 } = structs;
 
 /**
@@ -72,8 +82,12 @@ function wrongList(m: FreePageHandle, page: number, length: number, f: number): 
 
 function notSingleton(m: FreePageHandle, page: number, length: number): never {
   const h = m.header;
-  return corrupt(m, 'a run on a list is not the only run', `page ${page}, ${length} pages; the only run is said to be ` +
-    `page ${m.a[h + H_SINGLETON_FIRST]}, ${m.a[h + H_SINGLETON_NPAGES]} pages`);
+  return corrupt(
+    m,
+    'a run on a list is not the only run',
+    `page ${page}, ${length} pages; the only run is said to be ` +
+      `page ${m.a[h + H_SINGLETON_FIRST]}, ${m.a[h + H_SINGLETON_NPAGES]} pages`,
+  );
 }
 
 function notInTree(m: FreePageHandle, page: number, length: number): never {

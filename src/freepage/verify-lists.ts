@@ -7,7 +7,15 @@
 import { NO_PAGE } from './handle.js';
 import { listOf } from './spans.js';
 import {
-  FPM_NUM_FREELISTS, H_FREELIST, H_GROUPS, H_RECYCLE, H_RECYCLE_COUNT, LEADER_MAGIC, L_NEXT, L_NPAGES, L_PREV,
+  FPM_NUM_FREELISTS,
+  H_FREELIST,
+  H_GROUPS,
+  H_RECYCLE,
+  H_RECYCLE_COUNT,
+  LEADER_MAGIC,
+  L_NEXT,
+  L_NPAGES,
+  L_PREV,
 } from './structs.js';
 import type { FreePageCensus } from './verify-census.js';
 
@@ -22,7 +30,8 @@ export function checkLists(c: FreePageCensus): void {
     walk(c, head, id, `list ${f}`, listed, (page, npages) => {
       if (npages < 1 || listOf(npages) !== f) c.report(id, `run ${page}(${npages}) is on list ${f}`);
       const expected = c.runs.get(page);
-      if (expected !== npages) c.report(id, `run ${page}(${npages}) of list ${f} is ${expected ?? 'no'} pages by its key`);
+      if (expected !== npages)
+        c.report(id, `run ${page}(${npages}) of list ${f} is ${expected ?? 'no'} pages by its key`);
     });
   }
   for (const [first, npages] of c.runs) {
@@ -44,7 +53,12 @@ export function checkRecycled(c: FreePageCensus): void {
 }
 
 function walk(
-  c: FreePageCensus, head: number, id: string, name: string, seen: Set<number>, each: (page: number, n: number) => void,
+  c: FreePageCensus,
+  head: number,
+  id: string,
+  name: string,
+  seen: Set<number>,
+  each: (page: number, n: number) => void,
 ): void {
   let before = NO_PAGE;
   for (let page = head; page !== NO_PAGE; ) {

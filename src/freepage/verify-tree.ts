@@ -5,9 +5,7 @@
  */
 
 import { NO_PAGE } from './handle.js';
-import {
-  B_KEY, B_NUSED, B_PARENT, B_VALUE, INTERNAL_MAGIC, ITEMS_PER_PAGE, LEAF_MAGIC,
-} from './structs.js';
+import { B_CHILD, B_KEY, B_NUSED, B_PARENT, B_VALUE, INTERNAL_MAGIC, ITEMS_PER_PAGE, LEAF_MAGIC } from './structs.js';
 import type { FreePageCensus } from './verify-census.js';
 
 /** End of the run met last (-1 before the first): keys ascend over the whole tree. */
@@ -27,7 +25,12 @@ export function checkTree(c: FreePageCensus, root: number, depth: number): void 
 }
 
 function checkNode(
-  c: FreePageCensus, page: number, parent: number, level: number, depth: number, progress: Progress,
+  c: FreePageCensus,
+  page: number,
+  parent: number,
+  level: number,
+  depth: number,
+  progress: Progress,
 ): void {
   if (!c.has(page)) return c.report('Q1', `the tree leads to page ${page} of ${c.limit}`);
   if (c.treePages.has(page)) return c.report('Q1', `page ${page} is in the tree twice`);
@@ -47,10 +50,15 @@ function checkNode(
 }
 
 function checkChildren(
-  c: FreePageCensus, page: number, nused: number, level: number, depth: number, progress: Progress,
+  c: FreePageCensus,
+  page: number,
+  nused: number,
+  level: number,
+  depth: number,
+  progress: Progress,
 ): void {
   for (let i = 0; i < nused; i++) {
-    const child = c.link(page, B_VALUE + 4 * i);
+    const child = c.link(page, B_CHILD + 4 * i);
     const key = c.word(page, B_KEY + 4 * i);
     if (c.has(child) && c.word(child, B_KEY) !== key) {
       c.report('Q3', `item ${i} of page ${page} says ${key}, child ${child} begins with ${c.word(child, B_KEY)}`);
@@ -71,7 +79,10 @@ function checkLeaf(c: FreePageCensus, page: number, nused: number, progress: Pro
       c.report('Q4', `run ${first}(${npages}) of leaf ${page} does not lie in the memory of ${c.limit} pages`);
     }
     if (first <= progress.end) {
-      c.report('Q4', `run ${first}(${npages}) of leaf ${page} touches or precedes the end ${progress.end} of the run before`);
+      c.report(
+        'Q4',
+        `run ${first}(${npages}) of leaf ${page} touches or precedes the end ${progress.end} of the run before`,
+      );
     }
     progress.end = Math.max(progress.end, first + npages);
     c.runs.set(first, npages);

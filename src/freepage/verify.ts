@@ -26,7 +26,14 @@ import { FreePageCensus, type FreePageFinding } from './verify-census.js';
 import { checkLists, checkRecycled } from './verify-lists.js';
 import { checkTree } from './verify-tree.js';
 import {
-  FPM_PAGE_SIZE, FREE_PAGE_MANAGER, H_CONTIGUOUS, H_DEPTH, H_DIRTY, H_ROOT, H_SINGLETON_FIRST, H_SINGLETON_NPAGES,
+  FPM_PAGE_SIZE,
+  FREE_PAGE_MANAGER,
+  H_CONTIGUOUS,
+  H_DEPTH,
+  H_DIRTY,
+  H_ROOT,
+  H_SINGLETON_FIRST,
+  H_SINGLETON_NPAGES,
   MAX_DEPTH,
 } from './structs.js';
 import type { FreeRun } from './walk.js';
@@ -104,7 +111,8 @@ function checkLargest(c: FreePageCensus): void {
   for (const npages of c.runs.values()) longest = Math.max(longest, npages);
   const contiguous = a[header + H_CONTIGUOUS]!;
   const dirty = a[header + H_DIRTY]!;
-  if (dirty !== 0 && !(dirty === 1 && longest === 0 && contiguous === 0)) c.report('Q8', 'contiguous_pages is marked dirty');
+  if (dirty !== 0 && !(dirty === 1 && longest === 0 && contiguous === 0))
+    c.report('Q8', 'contiguous_pages is marked dirty');
   if (contiguous !== longest) c.report('Q8', `contiguous_pages is ${contiguous}, the longest run has ${longest} pages`);
 }
 
@@ -122,7 +130,10 @@ function checkOverlaps(c: FreePageCensus, taken: Iterable<FreeRun>): void {
   let before = spans[0]!;
   for (const span of spans.slice(1)) {
     if (span.first < before.first + before.npages) {
-      c.report('Q10', `${span.what} ${span.first}(${span.npages}) overlaps ${before.what} ${before.first}(${before.npages})`);
+      c.report(
+        'Q10',
+        `${span.what} ${span.first}(${span.npages}) overlaps ${before.what} ${before.first}(${before.npages})`,
+      );
     }
     if (span.first + span.npages > before.first + before.npages) before = span;
   }
@@ -135,7 +146,10 @@ function checkTotal(c: FreePageCensus, expected: FreePageExpectation): void {
   const lost = expected.lostRoots ?? 0;
   const total = runs + c.treePages.size + c.recycledPages.size;
   if (total !== expected.freePages - lost) {
-    c.report('Q9', `${runs} pages in runs + ${c.treePages.size} in the tree + ${c.recycledPages.size} recycled are not ` +
-      `the ${expected.freePages} put and not got, less ${lost} lost roots`);
+    c.report(
+      'Q9',
+      `${runs} pages in runs + ${c.treePages.size} in the tree + ${c.recycledPages.size} recycled are not ` +
+        `the ${expected.freePages} put and not got, less ${lost} lost roots`,
+    );
   }
 }

@@ -8,7 +8,15 @@ import { relptrPage } from '../layout/layout.js';
 import { childOf, isInternal, usedItems } from './btree.js';
 import { badLeader, badNode, endlessWalk, NO_PAGE, rootOf, type FreePageHandle } from './handle.js';
 import {
-  B_KEY, B_VALUE, H_RECYCLE, H_SINGLETON_FIRST, H_SINGLETON_NPAGES, LEADER_MAGIC, L_NEXT, MAX_DEPTH, PAGE_WORDS,
+  B_KEY,
+  B_VALUE,
+  H_RECYCLE,
+  H_SINGLETON_FIRST,
+  H_SINGLETON_NPAGES,
+  LEADER_MAGIC,
+  L_NEXT,
+  MAX_DEPTH,
+  PAGE_WORDS,
 } from './structs.js';
 
 /** A run of free pages. */
@@ -57,7 +65,7 @@ export function* walkRuns(m: FreePageHandle): Generator<FreeRun> {
 }
 
 /** First pages of the runs on a list, from its head. `list` is the word index of the head. */
-export function* walkList(m: FreePageHandle, list: number, name: string): Generator<number> {
+function* walkList(m: FreePageHandle, list: number, name: string): Generator<number> {
   let steps = m.pages;
   for (let page = relptrPage(m.a, list); page !== NO_PAGE; ) {
     const w = m.base + page * PAGE_WORDS;

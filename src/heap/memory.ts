@@ -13,7 +13,7 @@
 
 import type { DsaArea } from '../dsa/dsa.js';
 import { ATTENTION_WORD, type Dsm } from '../dsm/dsm.js';
-import { type ErrorFields, SharedHeapError } from '../errors/errors.js';
+import { SharedHeapError } from '../errors/errors.js';
 import { allStructs, ld64 } from '../layout/layout.js';
 import { type Kind, type NumberView, SegmentViews, widthOf } from './segment-views.js';
 import { show } from './sizes.js';
@@ -68,11 +68,8 @@ function firstUsableByte(mapping: Int32Array): number {
   return (Math.floor(value('size') / PAGE_SIZE) - value('usable_pages')) * PAGE_SIZE;
 }
 
-function outside(detail: string, fields: ErrorFields = {}): SharedHeapError {
-  return new SharedHeapError('ERR_HEAP_OUT_OF_BOUNDS', 'the number does not lie inside its segment', {
-    detail,
-    ...fields,
-  });
+function outside(detail: string): SharedHeapError {
+  return new SharedHeapError('ERR_HEAP_OUT_OF_BOUNDS', 'the number does not lie inside its segment', { detail });
 }
 
 /** Decodes and checks pointers for the accessors; see the head of this file. */
@@ -83,6 +80,8 @@ export abstract class HeapMemory {
   protected readonly views: SegmentViews[] = Array.from({ length: LAST_SEGMENT + 1 }, () => UNMAPPED);
   /** Index into the view that {@link far} returned last. @internal */
   protected farIndex = 0;
+  /** Count of freed segments for which {@link views} has been looked over. */
+  private freedSeen = 0;
 
   /** The participant, if others may ask it for buffers (`buffers` store), else null. @internal */
   protected readonly listener: Dsm | null;
@@ -99,27 +98,49 @@ export abstract class HeapMemory {
     for (let segment = 0; segment <= LAST_SEGMENT; segment++) this.views[segment] = UNMAPPED;
   }
 
-  /** The area, or ERR_HEAP_CLOSED. Answers other participants first. @internal */
+  /** The area, or ERR_HEAP_CLOSED. Does first what others wait for. @internal */
   protected open(): DsaArea {
-    if (this.area === null) throw closedError();
-    if (this.listener !== null) this.listen(this.listener);
-    return this.area;
+    const { area } = this;
+    if (area === null) throw closedError();
+    this.attend(area);
+    return area;
   }
 
   /**
-   * Answers participants that wait for a buffer of this one: the price of a comparison when there are none. @internal
+   * On `buffers`: answers participants that wait for a buffer of this one, and lets go of views of segments that were
+   * given back, so that their buffers can be collected. Two comparisons when there is nothing to do. @internal
    */
-  protected listen(dsm: Dsm): void {
+  protected attend(area: DsaArea): void {
+    const dsm = this.listener;
+    if (dsm === null) return;
     if (dsm.control[ATTENTION_WORD] !== dsm.attentionSeen) dsm.attend();
+    if (area.state.freedSeen !== this.freedSeen) this.forgetFreed(area);
+  }
+
+  /**
+   * To be called after something that may have given segments back: does not wait for the next call to notice.
+   * @internal
+   */
+  protected afterFree(area: DsaArea): void {
+    if (this.listener === null) return;
+    area.resolve(0);
+    this.attend(area);
+  }
+
+  private forgetFreed(area: DsaArea): void {
+    this.freedSeen = area.state.freedSeen;
+    for (let segment = 0; segment <= LAST_SEGMENT; segment++) {
+      if (this.views[segment]!.mapping !== area.segmentI32(segment)) this.views[segment] = UNMAPPED;
+    }
   }
 
   /**
    * Byte offset of `ptr + offset` in its segment when the views at hand can serve it, else NaN. Hot. @internal
    */
   protected locate(ptr: number, offset: number): number {
-    const { area, listener } = this;
-    if (listener !== null) this.listen(listener);
+    const { area } = this;
     if (typeof ptr !== 'number' || typeof offset !== 'number' || area === null) return Number.NaN;
+    this.attend(area);
     const segment = (ptr / SPAN) & LAST_SEGMENT;
     const start = ptr - segment * SPAN;
     const views = this.views[segment]!;

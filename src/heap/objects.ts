@@ -75,7 +75,9 @@ export abstract class HeapObjects extends HeapNumbers {
    *   then. Any attached thread; may block on the locks of the size class and of the area. Follows dsa_free.
    */
   free(ptr: Pointer): void {
-    this.open().free(ptr);
+    const area = this.open();
+    area.free(ptr);
+    this.afterFree(area);
   }
 
   /**
@@ -111,6 +113,7 @@ export abstract class HeapObjects extends HeapNumbers {
     try {
       copyBytes(area, ptr, fresh, Math.min(had, wanted));
       area.free(ptr);
+      this.afterFree(area);
     } catch (error) {
       area.free(fresh);
       throw error;

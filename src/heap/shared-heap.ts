@@ -144,7 +144,9 @@ export class SharedHeap extends HeapObjects {
    *   the other. Follows dsa_trim.
    */
   trim(): void {
-    this.open().trim();
+    const area = this.open();
+    area.trim();
+    this.afterFree(area);
   }
 
   /**

@@ -2,14 +2,11 @@
  * relptr: a pointer relative to a base that both sides agree on, in two words of shared memory.
  *
  * Stored is offset + 1, so that 0 is null and an object at the base itself is not (PostgreSQL, utils/relptr.h since
- * 2022). Plain accesses: the caller holds the lock of the structure. The page forms serve the FreePageManager,
- * whose relptrs all lead to page starts.
+ * 2022). Plain accesses: the caller holds the lock of the structure. The page forms serve structures whose relptrs all
+ * lead to page starts: pages of 4096 bytes, numbers below 2^28, whole-number arithmetic only.
  */
 
 const TWO_32 = 4294967296;
-const PAGE_SIZE = 4096;
-/** Pages whose offset fits the low word: 2^32 / 4096. */
-const PAGES_PER_HIGH_WORD = TWO_32 / PAGE_SIZE;
 
 /** Null in the forms below: no offset and no page is negative. */
 export const RELPTR_NULL = -1;
@@ -34,14 +31,14 @@ export function relptrStorePage(a: Int32Array, i: number, page: number): void {
     a[i + 1] = 0;
   } else {
     a[i] = (page << 12) + 1;
-    a[i + 1] = (page / PAGES_PER_HIGH_WORD) | 0;
+    a[i + 1] = page >>> 20;
   }
 }
 
 /** Page of the relptr at word `i`, which leads to a page start, or {@link RELPTR_NULL}. */
 export function relptrPage(a: Int32Array, i: number): number {
   const lo = a[i]!;
-  return lo === 0 ? RELPTR_NULL : (lo >>> 12) + a[i + 1]! * PAGES_PER_HIGH_WORD;
+  return lo === 0 ? RELPTR_NULL : (lo >>> 12) | (a[i + 1]! << 20);
 }
 
 /** Tells whether the relptr at word `i` is null. */

@@ -6,9 +6,9 @@
  * It is one SharedArrayBuffer of fixed length. The operating system backs it page by page as pages are touched, so a
  * large reservation costs neither time nor memory, attaching is instant on every runtime, and no view is ever made
  * again. Users make a view for each part that they work on: since Node 26 an access whose element index is 2^31 or more
- * takes 100 ns instead of 1. The two other candidates, a growable SharedArrayBuffer and a shared WebAssembly.Memory, were measured
- * against it (`bench/platform/README.md`): both can grow, but every participant has to make its views again after
- * each growth, and both end at 4 GiB where this one gives 16 (the growable one on Node 20).
+ * takes 100 ns instead of 1. The two other candidates, a growable SharedArrayBuffer and a shared WebAssembly.Memory,
+ * were measured against it (`bench/platform/README.md`): both can grow, but every participant has to make its views
+ * again after each growth, and both end at 4 GiB where this one gives 16 (the growable one on Node 20 only).
  */
 
 import { SharedHeapError } from '../errors/errors.js';

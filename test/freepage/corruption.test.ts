@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FreePageManager, verifyFreePages } from '../../dist/freepage/freepage.js';
 import { FREE_PAGE_MANAGER } from '../../dist/freepage/structs.js';
-import { faults, golden, HEADER_AT, newManager } from './helpers.js';
+import { faults, golden, growTree, HEADER_AT, newManager } from './helpers.js';
 
 const PAGES = 3000;
 const HEADER = HEADER_AT / 4;
@@ -15,11 +15,7 @@ const HEADER = HEADER_AT / 4;
 /** A manager with a tree of two levels, pages on the recycle list, and runs on short and long lists. */
 function makeTree(): FreePageManager {
   const m = newManager(PAGES);
-  m.put(2000, 300);
-  m.put(2400, 200);
-  for (let k = 0; k < 600; k++) m.put(2 + 3 * k, 1 + (k % 2));
-  for (let k = 0; m.btreeRecycleCount === 0; k++) m.get(1 + (k % 2));
-  expect([m.btreeDepth, m.contiguousPages > 200, faults(m)]).toEqual([2, true, []]);
+  growTree(m, m);
   return m;
 }
 
@@ -71,7 +67,10 @@ function exercise(m: FreePageManager, seed: number): void {
 }
 
 describe('verifyFreePages sees', () => {
-  it.each([['a tree', makeTree], ['a single run', makeSingle]])('every changed word of %s', (_, make) => {
+  it.each([
+    ['a tree', makeTree],
+    ['a single run', makeSingle],
+  ])('every changed word of %s', (_, make) => {
     const m = make();
     const a = m.handle.a;
     const words = meaningfulWords(m);
@@ -90,12 +89,29 @@ describe('verifyFreePages sees', () => {
   });
 
   it.each([
-    ['Q1', 'a depth that is wrong', (a: Int32Array) => a[HEADER + 6]!++],
-    ['Q3', 'a singleton beside a tree', (a: Int32Array) => { a[HEADER + 10] = 3; }],
+    [
+      'Q3',
+      'a singleton beside a tree',
+      (a: Int32Array) => {
+        a[HEADER + 10] = 3;
+      },
+    ],
     ['Q7', 'a wrong number of recycled pages', (a: Int32Array) => a[HEADER + 7]!++],
     ['Q8', 'a wrong longest run', (a: Int32Array) => a[HEADER + 12]!--],
-    ['Q8', 'a dirty flag', (a: Int32Array) => { a[HEADER + 14] = 1; }],
-    ['Q11', 'a group of lists that is not marked', (a: Int32Array) => { a[HEADER + 15] = 0; }],
+    [
+      'Q8',
+      'a dirty flag',
+      (a: Int32Array) => {
+        a[HEADER + 14] = 1;
+      },
+    ],
+    [
+      'Q11',
+      'a group of lists that is not marked',
+      (a: Int32Array) => {
+        a[HEADER + 15] = 0;
+      },
+    ],
   ])('%s: %s', (id, _, damage) => {
     const m = makeTree();
     damage(m.handle.a);
@@ -110,6 +126,12 @@ describe('verifyFreePages sees', () => {
     const leaf = [...m.treePages()].at(-1)!;
     m.handle.a[leaf * 1024 + word] = 0;
     expect(verifyFreePages(m).map((finding) => finding.id)).toContain(id);
+  });
+
+  it('Q1: a depth that is wrong', () => {
+    const m = makeTree();
+    m.handle.a[HEADER + 6]!++;
+    expect(verifyFreePages(m)[0]!.id).toBe('Q1');
   });
 
   it('Q4: runs out of order', () => {
@@ -206,7 +228,10 @@ describe('damaged memory neither hangs nor breaks anything else', () => {
 
   it('cycles', () => {
     const longList = copyOfTree();
-    const [page] = longList.dump().match(/(?<=\n {2}129: )\d+/)!.map(Number);
+    const [page] = longList
+      .dump()
+      .match(/(?<=\n {2}129: )\d+/)!
+      .map(Number);
     longList.handle.a[page! * 1024 + 6] = (page! << 12) + 1;
     expect(() => longList.get(2999)).toThrow(expect.objectContaining({ code: 'ERR_HEAP_CORRUPT' }));
     const root = copyOfTree();
@@ -222,7 +247,9 @@ describe('damaged memory neither hangs nor breaks anything else', () => {
       const before = m.dump();
       for (const run of m.runs()) {
         expect(() => m.put(run.first, 1)).toThrow(expect.objectContaining({ code: 'ERR_HEAP_CORRUPT' }));
-        expect(() => m.put(run.first - 1, run.npages + 1)).toThrow(expect.objectContaining({ code: 'ERR_HEAP_CORRUPT' }));
+        expect(() => m.put(run.first - 1, run.npages + 1)).toThrow(
+          expect.objectContaining({ code: 'ERR_HEAP_CORRUPT' }),
+        );
       }
       expect(m.dump()).toBe(before);
     }

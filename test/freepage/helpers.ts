@@ -1,5 +1,6 @@
 /** What several tests of the page manager need: managers, the golden hash, the golden random numbers. */
 
+import { expect } from 'vitest';
 import { FPM_PAGE_SIZE, FreePageManager, verifyFreePages } from '../../dist/freepage/freepage.js';
 
 /** Byte of the header in tests: where dsa has it in all segments but the first. */
@@ -10,6 +11,29 @@ export function newManager(pages: number): FreePageManager {
   const manager = new FreePageManager(new Int32Array(new SharedArrayBuffer(pages * FPM_PAGE_SIZE)), 0, HEADER_AT);
   manager.initialize();
   return manager;
+}
+
+/** What {@link growTree} needs of a manager. */
+interface Puttable {
+  put(first: number, npages: number): void;
+}
+
+/**
+ * Puts runs of one to three hundred pages, no two of which touch, until the tree has two levels and a page that was
+ * fetched for a split is on the recycle list. Page 2000 becomes the root. Takes up pages 2 .. 2600.
+ */
+export function growTree(to: Puttable, manager: FreePageManager): void {
+  to.put(2000, 300);
+  to.put(2400, 200);
+  for (let k = 0; k < 600 && !(manager.btreeDepth === 2 && manager.btreeRecycleCount > 0); k++) {
+    to.put(2 + 3 * k, k < 100 ? 2 : 1);
+  }
+  expect([manager.btreeDepth, manager.btreeRecycleCount > 0, manager.contiguousPages, faults(manager)]).toEqual([
+    2,
+    true,
+    299,
+    [],
+  ]);
 }
 
 /** Findings of `verifyFreePages` in one line each, which is what a failing test should show. */

@@ -10,8 +10,17 @@ describe('the header', () => {
   it('has the size and the offsets of C', () => {
     expect(FreePageManager.SIZEOF).toBe(FREE_PAGE_MANAGER.SIZEOF);
     expect(FREE_PAGE_MANAGER).toMatchObject({
-      self: 0, btree_root: 8, btree_recycle: 16, btree_depth: 24, btree_recycle_count: 28, singleton_first_page: 32,
-      singleton_npages: 40, contiguous_pages: 48, contiguous_pages_dirty: 56, freelist: 64, SIZEOF: 1096,
+      self: 0,
+      btree_root: 8,
+      btree_recycle: 16,
+      btree_depth: 24,
+      btree_recycle_count: 28,
+      singleton_first_page: 32,
+      singleton_npages: 40,
+      contiguous_pages: 48,
+      contiguous_pages_dirty: 56,
+      freelist: 64,
+      SIZEOF: 1096,
     });
   });
 
@@ -25,7 +34,7 @@ describe('the header', () => {
     const noisy = new Int32Array(8 * 1024).fill(-1);
     const m = new FreePageManager(noisy, 0, HEADER_AT);
     m.initialize();
-    expect([...noisy.slice(HEADER_AT / 4, HEADER_AT / 4 + 274)]).toEqual(
+    expect(Array.from(noisy.slice(HEADER_AT / 4, HEADER_AT / 4 + 274))).toEqual(
       Array.from({ length: 274 }, (_, k) => (k === 0 ? HEADER_AT + 1 : k === 14 ? 1 : 0)),
     );
     expect([noisy[HEADER_AT / 4 - 1], noisy[HEADER_AT / 4 + 274]]).toEqual([-1, -1]);
@@ -52,7 +61,13 @@ describe('which run is taken', () => {
 
   it('the shortest of the long ones; an exact one at once', () => {
     const m = newManager(2000);
-    for (const [first, npages] of [[1, 200], [300, 150], [500, 150], [700, 400]]) m.put(first!, npages!);
+    for (const [first, npages] of [
+      [1, 200],
+      [300, 150],
+      [500, 150],
+      [700, 400],
+    ])
+      m.put(first!, npages!);
     expect(m.get(140)).toBe(500);
     m.put(1200, 180);
     m.put(1400, 199);
@@ -80,7 +95,9 @@ describe('giving back', () => {
       m.put(run.first + 1, 1);
       if (k % 50 === 0) expect(faults(m)).toEqual([]);
     }
-    expect(faults(m, { freePages: 1500 + runs.filter((run, k) => runs[k + 1]?.first === run.first + 2).length })).toEqual([]);
+    expect(
+      faults(m, { freePages: 1500 + runs.filter((run, k) => runs[k + 1]?.first === run.first + 2).length }),
+    ).toEqual([]);
   });
 
   it('two runs that only the root page separates fold into one', () => {

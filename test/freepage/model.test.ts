@@ -80,7 +80,10 @@ describe('random calls', () => {
     { pages: 600, largest: 5 },
     { pages: 2000, largest: 300 },
   ])('on $pages pages, up to $largest at once', ({ pages, largest }) => {
-    fc.assert(fc.property(calls(largest), (list) => void play(pages, list)), { numRuns: 150 });
+    fc.assert(
+      fc.property(calls(largest), (list) => void play(pages, list)),
+      { numRuns: 150 },
+    );
   });
 
   it('everything given back makes one run again, lost roots excepted', () => {
@@ -99,7 +102,10 @@ describe('random calls', () => {
   });
 
   it('trees of several levels grow and shrink', () => {
-    const order = fc.shuffledSubarray(Array.from({ length: 1500 }, (_, k) => 2 * k + 2), { minLength: 700 });
+    const order = fc.shuffledSubarray(
+      Array.from({ length: 1500 }, (_, k) => 2 * k + 2),
+      { minLength: 700 },
+    );
     fc.assert(
       fc.property(order, fc.infiniteStream(fc.nat(100)), (pages, draws) => {
         const m = newManager(3100);

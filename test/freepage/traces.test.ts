@@ -33,14 +33,37 @@ describe('recorded traces', () => {
 });
 
 describe('replayFreepage', () => {
-  it('refuses what is not an operation', () => {
-    expect(() => replayFreepage(['init 8', 'swap 1 2'], () => {})).toThrow(/unknown operation swap/);
-    expect(() => replayFreepage(['get 1'], () => {})).toThrow(/before init/);
+  function results(...ops: string[]): string[] {
+    const got: string[] = [];
+    replayFreepage(ops, (_, text) => got.push(text));
+    return got;
+  }
+
+  it('says what is not an operation, and goes on', () => {
+    const got = results('get 1', 'init 8', 'swap 1 2', 'put 1', 'put 1 x', 'get 1');
+    expect(got[0]).toMatch(/nothing was initialised/);
+    expect(got[2]).toMatch(/"swap" is not an operation/);
+    expect(got[3]).toMatch(/too few words/);
+    expect(got[4]).toMatch(/"x" is not a number/);
+    expect([got[1], got[5]]).toEqual(['ok 0 0 0', 'fail 0 0 0']);
+  });
+
+  it('reports an error of the manager as the result', () => {
+    expect(results('init 8', 'put 1 4', 'put 2 1', 'get 4')).toEqual([
+      'ok 0 0 0',
+      'ok 4 0 0',
+      'error XX000 free page manager btree is corrupt',
+      '1 0 0 0',
+    ]);
   });
 
   it('counts pages put and not got', () => {
-    const got: string[] = [];
-    replayFreepage(['init 64', 'put 1 10', 'get 4', 'get 11', 'free_pages'], (_, text) => got.push(text));
-    expect(got).toEqual(['ok 0 0 0', 'ok 10 0 0', '1 6 0 0', 'fail 6 0 0', '6']);
+    expect(results('init 64', 'put 1 10', 'get 4', 'get 11', 'free_pages')).toEqual([
+      'ok 0 0 0',
+      'ok 10 0 0',
+      '1 6 0 0',
+      'fail 6 0 0',
+      '6',
+    ]);
   });
 });

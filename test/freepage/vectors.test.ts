@@ -26,8 +26,14 @@ function shape(manager: FreePageManager): object {
 describe('short vectors', () => {
   it('F1: three gets and two puts end in a tree', () => {
     const m = newManager(101);
-    expect([put(m, 1, 100), get(m, 10), get(m, 5), get(m, 1), put(m, 1, 10), put(m, 16, 1)])
-      .toEqual(['L100', '1 L90', '11 L85', '16 L84', 'L83', 'L83']);
+    expect([put(m, 1, 100), get(m, 10), get(m, 5), get(m, 1), put(m, 1, 10), put(m, 16, 1)]).toEqual([
+      'L100',
+      '1 L90',
+      '11 L85',
+      '16 L84',
+      'L83',
+      'L83',
+    ]);
     expect(shape(m)).toEqual({ depth: 1, tree: [17], recycled: [], runs: ['1(10)', '16(1)', '18(83)'] });
     expect(faults(m)).toEqual([]);
   });
@@ -80,8 +86,12 @@ describe('F5: comb', () => {
       results.add(m.contiguousPages);
     }
     for (let k = 2; k <= n; k += 2) give(descending ? n + 2 - k : k);
-    expect([m.btreeDepth, [...m.treePages()].length, [...m.runs()].length, m.btreeRecycleCount])
-      .toEqual([depth, tree, runs, 0]);
+    expect([m.btreeDepth, [...m.treePages()].length, [...m.runs()].length, m.btreeRecycleCount]).toEqual([
+      depth,
+      tree,
+      runs,
+      0,
+    ]);
     expect(faults(m, { freePages: n / 2 })).toEqual([]);
     for (let page = 1; page <= n; page += 2) give(page);
     expect([m.btreeDepth, m.contiguousPages]).toEqual([0, n]);
@@ -125,16 +135,26 @@ function playRandom({ seed, pages, steps, largest, puts }: RandomVector): object
 
 describe('F6: random', () => {
   it.each([
-    [{ seed: 1, pages: 200, steps: 500, largest: 8, puts: 40 },
-      { outputs: 811, hash: 'e613614eebb7f8c2', depth: 1, L: 8, held: 47 }],
-    [{ seed: 2, pages: 5000, steps: 20000, largest: 3, puts: 48 },
-      { outputs: 30564, hash: 'd9baa7b26ea961a9', depth: 1, L: 2667, held: 1126 }],
-    [{ seed: 3, pages: 50000, steps: 40000, largest: 1, puts: 30 },
-      { outputs: 68001, hash: '7871dcf75c090669', depth: 0, L: 34000, held: 16000 }],
-    [{ seed: 4, pages: 60000, steps: 60000, largest: 40, puts: 49 },
-      { outputs: 90686, hash: 'ecfac9c8a92ccf89', depth: 2, L: 30193, held: 1370 }],
-    [{ seed: 5, pages: 3000, steps: 30000, largest: 200, puts: 50 },
-      { outputs: 45266, hash: '8e190dac8af6d0ef', depth: 0, L: 2784, held: 2 }],
+    [
+      { seed: 1, pages: 200, steps: 500, largest: 8, puts: 40 },
+      { outputs: 811, hash: 'e613614eebb7f8c2', depth: 1, L: 8, held: 47 },
+    ],
+    [
+      { seed: 2, pages: 5000, steps: 20000, largest: 3, puts: 48 },
+      { outputs: 30564, hash: 'd9baa7b26ea961a9', depth: 1, L: 2667, held: 1126 },
+    ],
+    [
+      { seed: 3, pages: 50000, steps: 40000, largest: 1, puts: 30 },
+      { outputs: 68001, hash: '7871dcf75c090669', depth: 0, L: 34000, held: 16000 },
+    ],
+    [
+      { seed: 4, pages: 60000, steps: 60000, largest: 40, puts: 49 },
+      { outputs: 90686, hash: 'ecfac9c8a92ccf89', depth: 2, L: 30193, held: 1370 },
+    ],
+    [
+      { seed: 5, pages: 3000, steps: 30000, largest: 200, puts: 50 },
+      { outputs: 45266, hash: '8e190dac8af6d0ef', depth: 0, L: 2784, held: 2 },
+    ],
   ])('%o', (vector, end) => {
     expect(playRandom(vector)).toEqual(end);
   });

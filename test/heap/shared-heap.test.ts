@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import * as front from '../../dist/index.js';
 import { type HeapHandle, type Pointer, SharedHeap } from '../../dist/heap/heap.js';
@@ -68,7 +70,17 @@ describe.each(STORES)('life of a heap on %s', (store) => {
     for (let proto = SharedHeap.prototype; proto !== Object.prototype; proto = Object.getPrototypeOf(proto)) {
       for (const name of Object.getOwnPropertyNames(proto)) names.add(name);
     }
-    const internal = new Set(['constructor', 'close', 'closed', 'forget', 'listen', 'locate', 'currentViews']);
+    const internal = new Set([
+      'constructor',
+      'close',
+      'closed',
+      'forget',
+      'attend',
+      'afterFree',
+      'forgetFreed',
+      'locate',
+      'currentViews',
+    ]);
     const special: Record<string, unknown[]> = {
       view: [ptr, Float64Array],
       putString: ['x'],
@@ -218,6 +230,35 @@ describe('the region', () => {
     }
     expect(heap.verify().findings).toEqual([]);
     heap.free(ptr);
+    heap.close();
+  });
+});
+
+describe('the buffers', () => {
+  it('can be collected once their segment was given back, whatever was read through them', async () => {
+    const heap = SharedHeap.create({ store: 'buffers' });
+    const other = SharedHeap.attach(heap.handle);
+    const pointers = Array.from({ length: 1000 }, () => heap.alloc(8000));
+    for (const ptr of pointers) {
+      heap.setU32(ptr, 0, 3);
+      other.setF64(ptr, 8, 0.5);
+      expect(other.getString(ptr)).toBe('\0'.repeat(3));
+    }
+    const buffers = new Set(pointers.map((ptr) => heap.bytes(ptr, 0).buffer));
+    const references = [...buffers].slice(1).map((buffer) => new WeakRef(buffer));
+    buffers.clear();
+    expect(references.length).toBeGreaterThan(3);
+    for (const ptr of pointers) heap.free(ptr);
+    heap.trim();
+    other.free(other.alloc(8));
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    for (let i = 0; i < 20 && references.some((reference) => reference.deref() !== undefined); i++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      collect();
+    }
+    expect(references.filter((reference) => reference.deref() !== undefined)).toEqual([]);
+    other.close();
     heap.close();
   });
 });

@@ -35,6 +35,13 @@ describe('TextCodec', () => {
     for (const letter of ['x', 'é', '€']) expect(roundTrip(codec, letter.repeat(n)).text).toBe(letter.repeat(n));
   });
 
+  it('tells ASCII from the rest at the last unit', () => {
+    for (const unit of ['\x7f', '\x80', '\xff', '\u0100', '\u07ff', '\u0800', '\uffff']) {
+      expect(roundTrip(codec, `abc${unit}`).text).toBe(`abc${unit}`);
+      expect(roundTrip(codec, unit).bytes).toEqual(new TextEncoder().encode(unit));
+    }
+  });
+
   it('keeps a byte order mark and turns lone surrogates into U+FFFD', () => {
     expect(roundTrip(codec, '\ufeffabc').text).toBe('\ufeffabc');
     expect(roundTrip(codec, 'a\ud83d').text).toBe('a\ufffd');

@@ -58,19 +58,18 @@ describe('watchThreads', () => {
     const [one, gone] = [pool.add(1), pool.add(2)];
     gone.end();
     const stop = watchThreads(pool, (id) => ended.push(id));
-    const three = pool.add(3);
+    pool.add(3).end();
     const four = pool.add(4, false);
     (process as EventEmitter).emit('worker', four);
     one.end();
-    three.end();
     four.end();
-    expect(ended).toEqual([1, 3, 4]);
+    expect(ended).toEqual([3, 1, 4]);
     const five = pool.add(5);
     stop();
     expect([five.listenerCount('exit'), pool.listenerCount('workerCreate')]).toEqual([0, 0]);
     pool.add(6).end();
     five.end();
-    expect(ended).toEqual([1, 3, 4]);
+    expect(ended).toEqual([3, 1, 4]);
   });
 
   it('leaves no listeners on the process', () => {

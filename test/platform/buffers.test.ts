@@ -161,9 +161,13 @@ describe('request', () => {
     expect(woken).toBeGreaterThan(1);
   });
 
-  test('a time of 0 is one look', () => {
+  test('a time of 0 is one look, and the others are told', () => {
     words[AT.live + 1] = 1;
-    expect(open([], 0).request(1)).toBeUndefined();
+    let woken = 0;
+    const a = new BufferExchange({ ...exchangeOptions(name, memory, [], 0), wakeAll: () => woken++ });
+    opened.push(a);
+    expect(a.request(1)).toBeUndefined();
+    expect([words[AT.attention], woken]).toEqual([1, 1]);
   });
 
   test('a destroyed segment is not waited for', async () => {
@@ -273,6 +277,15 @@ describe('gone, drop and sweep', () => {
     a.sweep();
     expect([handles(a), handles(b)]).toEqual([[2], [2]]);
     expect(words[AT.attention]).toBe(1);
+  });
+
+  test('sweep leaves alone what may not be entered yet', () => {
+    const [a, b] = [open(), open()];
+    a.announce(1, new SharedArrayBuffer(4096));
+    b.attend();
+    b.sweep();
+    words[AT.live + 1] = 1;
+    expect(handles(b)).toEqual([1]);
   });
 
   test('many segments come and go', () => {

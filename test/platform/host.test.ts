@@ -26,7 +26,10 @@ interface Report {
   other: boolean | undefined;
 }
 
-async function start(role: string, other?: bigint): Promise<{ worker: Worker; report: Report; exit: Promise<unknown> }> {
+async function start(
+  role: string,
+  other?: bigint,
+): Promise<{ worker: Worker; report: Report; exit: Promise<unknown> }> {
   const worker = new Worker(new URL('../workers/platform-thread.mjs', import.meta.url), {
     workerData: { role, other },
   });

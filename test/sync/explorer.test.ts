@@ -1,38 +1,385 @@
-import { expect, test } from 'vitest';
-import { explore, finish, LOCK, type Run, type Scenario, type World } from './explorer.js';
-import type { Participant } from '../../dist/sync/participant.js';
+/**
+ * The lock's protocol under every interleaving, and with the protocol broken in each place that it needs.
+ *
+ * Without EXPLORE=full in the environment, scenarios with three participants allow three interruptions of one that could
+ * go on; with it, any number (minutes, and the reason why the essays may say "in every order").
+ */
 
-type Code = Record<string, (...args: unknown[]) => Run>;
-const EX = 0;
-const SH = 1;
-let inside = { ex: 0, sh: 0 };
-function* cs(w: World, mode: number): Run {
-  if (inside.ex > 0 || (mode === EX && inside.sh > 0)) throw new Error('two in the critical section');
-  mode === EX ? inside.ex++ : inside.sh++;
+import { describe, expect, test } from 'vitest';
+import type { Participant } from '../../dist/sync/participant.js';
+import {
+  FAIL_POISONED,
+  FAIL_STALLED,
+  HAS_WAITERS,
+  LW_CHANGED,
+  LW_EXCLUSIVE as EX,
+  LW_FAILED,
+  LW_FREED,
+  LW_SHARED as SH,
+  LWLOCK_MAX_PASSES,
+} from '../../dist/sync/sync.js';
+import { type Ablation, explore, finish, LOCK, OTHER_LOCK, type Run, type Scenario, type World } from './explorer.js';
+
+const full = process.env['EXPLORE'] === 'full';
+const SOME = full ? Infinity : 3;
+
+type Body = (w: World, p: Participant) => Run;
+
+/** Who is in the critical section: words of the shared memory, so that a search sees them. */
+const INSIDE_EX = 0;
+const INSIDE_SH = 1;
+
+function* criticalSection(w: World, mode: number): Run {
+  const m = w.memory;
+  if (m[INSIDE_EX] !== 0 || (mode === EX && m[INSIDE_SH] !== 0)) throw new Error('two in the critical section');
+  const word = mode === EX ? INSIDE_EX : INSIDE_SH;
+  m[word]!++;
   yield;
-  mode === EX ? inside.ex-- : inside.sh--;
+  m[word]!--;
 }
-const locker = (mode: number, times = 1) => function* (w: World, p: Participant): Run {
-  const c = w.code as unknown as Code;
-  for (let k = 0; k < times; k++) {
-    const got = yield* c['lwlockAcquire']!(p, w.memory, LOCK, 0, mode);
-    w.mark(p, k*10+1);
-    if (got === 0) continue;
-    yield* cs(w, mode);
-    yield* c['lwlockRelease']!(p, w.memory, LOCK, 0);
-    w.mark(p, k*10+2);
-  }
+
+/** Acquires, works, releases, `times` times. */
+function locker(mode: number, times = 1): Body {
+  return function* (w, p) {
+    for (let k = 0; k < times; k++) {
+      const got = yield* w.code.lwlockAcquire(p, w.memory, LOCK, 0, mode);
+      w.mark(p, 10 * k + 1);
+      if (got === LW_FAILED) continue;
+      yield* criticalSection(w, mode);
+      yield* w.code.lwlockRelease(p, w.memory, LOCK, 0);
+      w.mark(p, 10 * k + 2);
+    }
+  };
+}
+
+/** Holds the lock from the start (see `holding`) and releases it. */
+const releaser: Body = function* (w, p) {
+  yield* w.code.lwlockRelease(p, w.memory, LOCK, 0);
 };
-const s = (modes: number[], passes = 0): Scenario => ({
-  threads: modes.map((m) => locker(m)),
-  setup: (w) => { inside = { ex: 0, sh: 0 }; w.memory[LOCK + 3] = passes; },
-  maxStates: 4_000_000,
+
+/** Setup: participant 0 holds the lock; `passes` overtakings have been counted. */
+function holding(mode: number, passes = 0): (w: World, p: readonly Participant[]) => void {
+  return (w, p) => {
+    finish(w.code.lwlockAcquire(p[0], w.memory, LOCK, 0, mode));
+    w.memory[LOCK + 3] = passes;
+  };
+}
+
+/** No holder is left in the lock word. */
+function lockIsFree(w: World): void {
+  const s = w.memory[LOCK + 1]!;
+  if ((s & ~HAS_WAITERS) !== 0) throw new Error(`the lock word says ${s.toString(16)} at the end`);
+}
+
+function threeParties(held: number, passes: number, ...modes: number[]): Scenario {
+  const threads = [releaser, ...modes.map((mode) => locker(mode))];
+  return { threads, setup: holding(held, passes), atEnd: lockIsFree };
+}
+
+const BAR = LWLOCK_MAX_PASSES;
+
+const inEveryOrder: Record<string, Scenario> = {
+  'two newcomers': { threads: [locker(EX), locker(EX)], atEnd: lockIsFree },
+  'two newcomers, twice': { threads: [locker(EX, 2), locker(SH, 2)], atEnd: lockIsFree },
+  'a releaser and an exclusive waiter': threeParties(EX, 0, EX),
+  'a shared releaser and a shared waiter behind the bar': threeParties(SH, BAR, SH),
+};
+
+const withThree: Record<string, Scenario> = {
+  'two exclusive waiters': threeParties(EX, 0, EX, EX),
+  'an exclusive and a shared waiter': threeParties(EX, 0, EX, SH),
+  'two shared waiters': threeParties(EX, 0, SH, SH),
+  'a shared holder, an exclusive and a shared waiter': threeParties(SH, 0, EX, SH),
+  'two exclusive waiters, bar down': threeParties(EX, BAR, EX, EX),
+  'an exclusive and a shared waiter, bar down': threeParties(EX, BAR, EX, SH),
+  'a shared holder, an exclusive and a shared waiter, bar down': threeParties(SH, BAR, EX, SH),
+  'the releaser comes back at once': {
+    threads: [
+      function* (w, p) {
+        yield* releaser(w, p);
+        w.mark(p, 5);
+        yield* locker(EX)(w, p);
+      },
+      locker(EX),
+      locker(EX),
+    ],
+    setup: holding(EX, BAR - 1),
+    atEnd: lockIsFree,
+  },
+  'a waiter gives up at once': { ...threeParties(EX, 0, EX, EX), lockTimeout: [1000, 1000, 0] },
+  'a waiter gives up at once, bar down': { ...threeParties(SH, BAR, SH, EX), lockTimeout: [1000, 1000, 0] },
+  'a waiter gives up after a sleep': {
+    ...threeParties(EX, 0, EX, EX),
+    lockTimeout: [1000, 1000, 50],
+    timeouts: [0, 0, 2],
+  },
+  'until-free and exclusive waiter': {
+    threads: [
+      releaser,
+      function* (w, p) {
+        const got = yield* w.code.lwlockAcquireOrWait(p, w.memory, LOCK, 0, EX);
+        w.mark(p, Number(got));
+        if (got === LW_FAILED) throw new Error('neither got the lock nor saw it free');
+        if (got !== LW_FREED) yield* releaser(w, p);
+      },
+      locker(EX),
+    ],
+    setup: holding(EX),
+    atEnd: lockIsFree,
+  },
+  'waiting for a variable': {
+    threads: [
+      function* (w, p) {
+        yield* w.code.lwlockUpdateVar(p, w.memory, LOCK, 0, w.vars, 0, 1n);
+        w.mark(p, 6);
+        // Held on purpose until the waiter has seen the change: it must not need the release.
+        yield* w.park(2);
+        w.mark(p, 7);
+        yield* releaser(w, p);
+      },
+      function* (w, p) {
+        const found = yield* w.code.lwlockWaitForVar(p, w.memory, LOCK, 0, w.vars, 0, 0n);
+        if (found !== LW_CHANGED || p.varValue !== 1n) throw new Error('missed the change');
+        w.memory[2] = 1;
+        for (const t of w.threads) if (t.parkedOn === 2) t.parked = false;
+      },
+      locker(EX),
+    ],
+    setup: holding(EX),
+    atEnd: lockIsFree,
+  },
+  'a poisoner': {
+    threads: [
+      function* (w, p) {
+        yield* w.code.lwlockPoison(p, w.memory, LOCK, 0);
+      },
+      function* (w, p) {
+        const got = yield* w.code.lwlockAcquire(p, w.memory, LOCK, 0, EX);
+        if (got === LW_FAILED && p.failure !== FAIL_POISONED) throw new Error(`failure ${p.failure}`);
+        if (got !== LW_FAILED) yield* releaser(w, p);
+      },
+      locker(SH),
+    ],
+  },
+  'a nudge makes a waiter look up': {
+    threads: [
+      function* (w, p) {
+        // Releases only after the waiter has attended: nobody else could wake it.
+        yield* w.park(2);
+        w.mark(p, 8);
+        yield* releaser(w, p);
+      },
+      function* (w, p) {
+        p.attend = () => {
+          if (w.memory[3] === 0) return;
+          w.memory[2] = 1;
+          for (const t of w.threads) if (t.parkedOn === 2) t.parked = false;
+        };
+        yield* locker(EX)(w, p);
+      },
+      function* (w, p) {
+        const waiter = w.threads[1]!.p;
+        yield;
+        // Before the waiter is queued a nudge may pass unseen: that one attends before it parks.
+        w.memory[3] = 1;
+        yield* w.code.nudge(p.control, waiter.base);
+      },
+    ],
+    setup: holding(EX),
+    atEnd: lockIsFree,
+  },
+};
+
+/** Deaths: the survivors get the lock or are told; a dead one with an empty list holds nothing. */
+function afterDeath(w: World): void {
+  const s = w.memory[LOCK + 1]!;
+  const dead = w.threads.find((t) => t.dead);
+  if (dead === undefined) return lockIsFree(w);
+  if (dead.p.control[dead.p.nheldWord] === 0 && (s & ~HAS_WAITERS) !== 0) throw new Error('held by one who lists nothing');
+  for (const t of w.threads) {
+    const { failure, failureOwnerGone, failureOwner } = t.p;
+    if (failure === 0) continue;
+    const right = failure === FAIL_STALLED && failureOwnerGone && failureOwner === dead.p.slot;
+    if (!right || (s & ~HAS_WAITERS) === 0) throw new Error(`participant ${t.p.slot} gave up without need`);
+  }
+}
+
+function mortal(who: number, scenario: Scenario): Scenario {
+  return { ...scenario, mortal: [who], timeouts: [6, 6, 6], atEnd: afterDeath };
+}
+
+const deaths: Record<string, Scenario> = {
+  'an exclusive holder': mortal(0, threeParties(EX, 0, EX, EX)),
+  'a shared holder': mortal(0, threeParties(SH, 0, EX, SH)),
+  'an exclusive waiter': mortal(1, threeParties(EX, 0, EX, EX)),
+  'an exclusive waiter, bar down': mortal(1, threeParties(EX, BAR, EX, SH)),
+  'a shared waiter': mortal(1, threeParties(EX, 0, SH, EX)),
+  'a shared waiter, bar down': mortal(1, threeParties(SH, BAR, SH, EX)),
+};
+
+/** A slot that waits for one lock, then for another: a reader in mid-read must not see a third. */
+const tornSlot: Scenario = {
+  threads: [
+    releaser,
+    locker(EX),
+    function* (w, p) {
+      // First the same word in another memory, then the same memory at another word.
+      yield* w.code.enqueue(p, w.memory1, LOCK, 1, EX);
+      yield* w.code.leaveQueue(p, w.memory1, LOCK, 1);
+      w.mark(p, 3);
+      yield* w.code.enqueue(p, w.memory, OTHER_LOCK, 0, EX);
+      yield* w.code.leaveQueue(p, w.memory, OTHER_LOCK, 0);
+    },
+  ],
+  setup: (w, p) => {
+    holding(EX)(w, p);
+    // So that it looks older than the waiter that must be woken.
+    w.memory[OTHER_LOCK + 2] = -5;
+  },
+  atEnd: lockIsFree,
+  fine: true,
+};
+const fineSteps: Scenario = { ...threeParties(EX, 0, EX, EX), fine: true };
+
+describe('no interleaving breaks the lock', () => {
+  test.each(Object.entries(inEveryOrder))('in every order: %s', (_name, scenario) => {
+    expect(explore(scenario, Infinity)).toMatchObject({ fault: null });
+  });
+  test.each(Object.entries(withThree))('%s', (_name, scenario) => {
+    const { fault, ends, states } = explore(scenario, SOME);
+    expect(fault).toBeNull();
+    expect(ends).toBeGreaterThan(2);
+    if (process.env['EXPLORE'] !== undefined) console.log(_name, { states, ends });
+  });
+  test.each(Object.entries(deaths))('death of %s', (_name, scenario) => {
+    expect(explore(scenario, full ? 4 : 2)).toMatchObject({ fault: null });
+  });
+  test('step by step', () => {
+    expect(explore(fineSteps, 2)).toMatchObject({ fault: null });
+    expect(explore(tornSlot, 2)).toMatchObject({ fault: null });
+  });
 });
-const H=(modes:number[],passes=0):Scenario=>({threads:[function*(w,p){const c=w.code as unknown as Code; yield* c['lwlockRelease']!(p,w.memory,LOCK,0);},...modes.map(m=>locker(m))],setup:(w,p)=>{inside={ex:0,sh:0};w.memory[LOCK+3]=passes;finish((w.code as unknown as Code)['lwlockAcquire']!(p[0],w.memory,LOCK,0,0));},maxStates:1e6});
-test.each([[[0,0]],[[0,1]]])('%s', (modes) => {
-  const t = performance.now();
-  const r = explore(H(modes));
-  console.log(modes, r, performance.now() - t);
-  void finish;
-  expect(r.fault).toBe(null);
+
+const NEEDED: Record<string, { scenario: Scenario; ablation: Ablation; fault: RegExp }> = {
+  'phase 3, the second try': {
+    scenario: withThree['two exclusive waiters']!,
+    ablation: {
+      find: 'if (attemptNoted(p, a, i, ns, mode, true)) {',
+      replace: 'if (p.parks > 0 && attemptNoted(p, a, i, ns, mode, true)) {',
+    },
+    fault: /sleeps/,
+  },
+  'publishing before setting the flag': {
+    scenario: withThree['two exclusive waiters']!,
+    ablation: {
+      find: `    publish(p, i, ns, mode, mode === LW_WAIT_UNTIL_FREE ? 0 : add(a, i + LOCK_TICKET, 1));
+    or(a, i + LOCK_STATE, HAS_WAITERS);`,
+      replace: `    or(a, i + LOCK_STATE, HAS_WAITERS);
+    publish(p, i, ns, mode, mode === LW_WAIT_UNTIL_FREE ? 0 : add(a, i + LOCK_TICKET, 1));`,
+    },
+    fault: /sleeps/,
+  },
+  'the second walk, after clearing the flag': {
+    scenario: withThree['two exclusive waiters']!,
+    ablation: { find: 'if (walk(p, i, ns) === NOBODY)', replace: 'if (true)' },
+    fault: /sleeps/,
+  },
+  'keeping the flag in a release': {
+    scenario: withThree['two exclusive waiters']!,
+    ablation: {
+      find: 'return and(a, i + LOCK_STATE, keep) & keep;',
+      replace: 'return and(a, i + LOCK_STATE, keep & ~HAS_WAITERS) & keep;',
+    },
+    fault: /sleeps/,
+  },
+  'passing a wake-up on when leaving': {
+    scenario: withThree['a waiter gives up after a sleep']!,
+    ablation: {
+      find: 'if ((load(a, i + LOCK_STATE) & (HAS_WAITERS | EXCLUSIVE_BIT)) === HAS_WAITERS)',
+      replace: 'if (false)',
+    },
+    fault: /sleeps/,
+  },
+  'taking a wake-up back before the try': {
+    scenario: withThree['two exclusive waiters']!,
+    ablation: {
+      find: 'if (attemptNoted(p, a, i, ns, mode, true)) {',
+      replace: 'if (attemptNoted(p, a, i, ns, mode, true) || (store(p.control, p.wakeWord, WAKE_NONE), false)) {',
+    },
+    fault: /sleeps/,
+  },
+  'parking only if not chosen': {
+    scenario: withThree['two exclusive waiters']!,
+    ablation: {
+      find: 'if (compareExchange(c, w, WAKE_NONE, WAKE_PARKED) === WAKE_NONE) {',
+      replace: 'if (store(c, w, WAKE_PARKED) === WAKE_PARKED) {',
+    },
+    fault: /sleeps/,
+  },
+  'waking the oldest': {
+    scenario: withThree['two exclusive waiters, bar down']!,
+    ablation: { find: '((p.seenTicket - oldestTicket) | 0) < 0', replace: '((p.seenTicket - oldestTicket) | 0) > 0' },
+    fault: /sleeps/,
+  },
+  'letting the oldest through the bar': {
+    scenario: withThree['two exclusive waiters, bar down']!,
+    ablation: { find: '!queued || ((p.seenTicket - ticket) | 0) < 0', replace: 'true' },
+    fault: /sleeps/,
+  },
+  'reading the flag after writing the variable': {
+    scenario: withThree['waiting for a variable']!,
+    ablation: {
+      find: `    store(vars, v, value);
+    if ((load(a, i + LOCK_STATE) & HAS_WAITERS) !== 0)
+        wakeUntilFree(p, i, ns);`,
+      replace: `    const flag = load(a, i + LOCK_STATE) & HAS_WAITERS;
+    store(vars, v, value);
+    if (flag !== 0) wakeUntilFree(p, i, ns);`,
+    },
+    fault: /sleeps/,
+  },
+  'nudging one that is about to park': {
+    scenario: withThree['a nudge makes a waiter look up']!,
+    ablation: {
+      find: 'if (compareExchange(c, base + WAKE, WAKE_NONE, WAKE_ATTEND) !== WAKE_PARKED)',
+      replace: 'if (load(c, base + WAKE) !== WAKE_PARKED)',
+    },
+    fault: /sleeps/,
+  },
+  'noting a hold before the exchange': {
+    scenario: deaths['an exclusive waiter']!,
+    ablation: {
+      find: `    noteHold(p, ns, i, mode);
+    if (attempt(p, a, i, ns, mode, queued))
+        return true;
+    dropNewestHold(p);
+    return false;`,
+      replace: `    if (!attempt(p, a, i, ns, mode, queued))
+        return false;
+    noteHold(p, ns, i, mode);
+    return true;`,
+    },
+    fault: /lists nothing/,
+  },
+  'looking whether a waiter that does not wake is gone': {
+    scenario: { ...deaths['an exclusive waiter']!, timeouts: [0, 0, 0] },
+    ablation: { find: 'return p.peers.isAlive(slot) !== false;', replace: 'return true;' },
+    fault: /sleeps/,
+  },
+  'the second look at wait_seq': {
+    scenario: tornSlot,
+    ablation: { find: 'if (load(c, b + WAIT_SEQ) !== seq)', replace: 'if (false)' },
+    fault: /sleeps/,
+  },
+  'the exclusion itself': {
+    scenario: inEveryOrder['two newcomers']!,
+    ablation: { find: 'if (!isFree(s, mode))', replace: 'if (false)' },
+    fault: /two in the critical section/,
+  },
+};
+
+describe('every part of the protocol is needed', () => {
+  test.each(Object.entries(NEEDED))('%s', (_name, { scenario, ablation, fault }) => {
+    expect(explore(scenario, 3, ablation).fault).toMatch(fault);
+  });
 });

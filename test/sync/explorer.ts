@@ -29,8 +29,20 @@ const ONE_STEP = ['publish', 'waiterMode'];
 
 /** A run of one participant: stops before each operation. */
 export type Run = Generator<undefined, unknown, undefined>;
-/** The lock's functions, as generators. */
-export type LockCode = Readonly<Record<string, (...args: never[]) => Run>>;
+type Steps = (...args: unknown[]) => Run;
+/** The lock's functions that scenarios call, as generators. */
+export interface LockCode {
+  readonly lwlockAcquire: Steps;
+  readonly lwlockConditionalAcquire: Steps;
+  readonly lwlockAcquireOrWait: Steps;
+  readonly lwlockRelease: Steps;
+  readonly lwlockPoison: Steps;
+  readonly lwlockWaitForVar: Steps;
+  readonly lwlockUpdateVar: Steps;
+  readonly enqueue: Steps;
+  readonly leaveQueue: Steps;
+  readonly nudge: Steps;
+}
 
 /** Words of the memory of a scenario. */
 export const LOCK = 4;
@@ -47,19 +59,18 @@ export interface Ablation {
 }
 
 /** Text of the built files without comments, imports and exports. */
-function sourceText(ablation: Ablation | undefined): string {
-  let text = '';
-  for (const file of FILES) {
-    text += readFileSync(new URL(`../../dist/sync/${file}.js`, import.meta.url), 'utf8')
-      .replaceAll(/\/\*[\s\S]*?\*\//g, '')
-      .replaceAll(/^\s*\/\/.*$/gm, '')
-      .replaceAll(/^import [\s\S]*?;$/gm, '')
-      .replaceAll(/^export /gm, '');
-    text += '\n';
-  }
-  if (ablation === undefined) return text;
-  if (text.split(ablation.find).length !== 2) throw new Error(`ablation does not fit: ${ablation.find}`);
-  return text.replace(ablation.find, ablation.replace);
+const SOURCE: string = FILES.map((file) =>
+  readFileSync(new URL(`../../dist/sync/${file}.js`, import.meta.url), 'utf8')
+    .replaceAll(/\/\*[\s\S]*?\*\//g, '')
+    .replaceAll(/^\s*\/\/.*$/gm, '')
+    .replaceAll(/^import [\s\S]*?;$/gm, '')
+    .replaceAll(/^export /gm, ''),
+).join('\n');
+
+function ablated(ablation: Ablation | undefined): string {
+  if (ablation === undefined) return SOURCE;
+  if (SOURCE.split(ablation.find).length !== 2) throw new Error(`ablation does not fit: ${ablation.find}`);
+  return SOURCE.replace(ablation.find, () => ablation.replace);
 }
 
 /** Index just after the bracket that closes the one at `open`. */
@@ -132,7 +143,7 @@ function* ${name}(p, ...rest) { yield; const v = $${name}(p, ...rest); noteStep(
 
 /** Makes a factory of the lock's functions as generators over the given operations. */
 function compile(fine: boolean, ablation: Ablation | undefined): Factory {
-  const text = sourceText(ablation);
+  const text = ablated(ablation);
   const functions = splitFunctions(text);
   const names = steppingNames(functions);
   let body = text.slice(0, text.search(/^function /m));
@@ -147,7 +158,7 @@ function compile(fine: boolean, ablation: Ablation | undefined): Factory {
   const parameters = [...ATOMIC, ...PARKING, 'now', 'call', 'entryMark', 'turn', 'noteStep', ...Object.keys(bindings)];
   const exported = [...functions.keys()];
   const factory = new Function('$', `'use strict'; const {${parameters}} = $;\n${body}\nreturn {${exported}};`);
-  return (given) => factory({ ...bindings, ...given }) as LockCode;
+  return (given) => factory({ ...bindings, ...given }) as unknown as LockCode;
 }
 
 /** One participant under the scheduler. */
@@ -173,6 +184,8 @@ export interface World {
   readonly memory1: Int32Array;
   readonly vars: BigInt64Array;
   readonly threads: Thread[];
+  /** Parks a participant on a word of its own. */
+  park(word: number): Run;
   /**
    * Says that the private state of `p` is now a function of `where` alone, so that states that differ only in how it
    * got here count as one.
@@ -197,8 +210,13 @@ export interface Scenario {
   readonly maxStates?: number;
 }
 
+/** Choices: participant n moves (n), is killed (KILL + n), its sleep ends by the clock (TIMEOUT + n). */
 const KILL = 100;
 const TIMEOUT = 200;
+
+function isKill(choice: number): boolean {
+  return choice >= KILL && choice < TIMEOUT;
+}
 
 function mix(t: Thread, value: number): void {
   t.h1 = Math.imul(t.h1 ^ value, 0x01000193) ^ (t.h1 >>> 15);
@@ -232,6 +250,7 @@ class Machine {
       memory1,
       vars: new BigInt64Array(memory1.buffer),
       threads: [],
+      park: (word) => (operations['park'] as Steps)(memory, word, 0),
       mark: (p, where) => {
         const t = this.world.threads[p.slot];
         if (t === undefined) return;
@@ -388,8 +407,12 @@ class Machine {
     }
   }
 
-  /** A hash of all that decides how it goes on: 53 bits, so that among a million states a collision is unlikely. */
-  key(): number {
+  /**
+   * A hash of all that decides how it goes on: 53 bits, so that among a million states a collision is unlikely.
+   *
+   * @param last participant that ran last, when that matters
+   */
+  key(last: number): number {
     const { memory, memory1, threads } = this.world;
     let a = 0x811c9dc5;
     let b = 0x2545f491;
@@ -399,7 +422,8 @@ class Machine {
       b = Math.imul(b ^ value, 0x9e3779b1);
       b = (b << 13) | (b >>> 19);
     };
-    for (let w = LOCK; w < OTHER_LOCK + 4; w++) put(memory[w]!);
+    put(last);
+    for (let w = 0; w < OTHER_LOCK + 4; w++) put(memory[w]!);
     for (let w = 0; w < 16; w++) put(memory1[w]!);
     for (const t of threads) {
       put((t.done ? 1 : 0) + (t.dead ? 2 : 0) + (t.parked ? 4 : 0) + t.timeouts * 8);
@@ -416,16 +440,30 @@ class Machine {
   }
 }
 
-/** A choice and those before it. */
+/** A choice, those before it, and how many interruptions may still follow. */
 interface Path {
   readonly before: Path | null;
   readonly choice: number;
+  readonly left: number;
 }
 
 function toList(path: Path | null): number[] {
   const list: number[] = [];
   for (let at = path; at !== null; at = at.before) list.push(at.choice);
   return list.reverse();
+}
+
+/** The participant whose step the last choice was, or -1. */
+function lastRunner(path: Path | null): number {
+  return path === null || isKill(path.choice) ? -1 : path.choice % KILL;
+}
+
+/** Nobody can move: everybody must have come to an end, and left nothing behind. */
+function checkEnd(w: World): void {
+  for (const [n, t] of w.threads.entries()) {
+    if (!t.done && !t.dead) throw new Error(`participant ${n} sleeps and nobody will wake it`);
+    if (t.done && t.p.nheld !== 0) throw new Error(`participant ${n} still holds ${t.p.nheld} locks`);
+  }
 }
 
 /** What a search has found. */
@@ -437,14 +475,16 @@ export interface Outcome {
 }
 
 /**
- * Walks through all interleavings of a scenario.
+ * Walks through the interleavings of a scenario: all of them, or those in which a participant that could go on is
+ * interrupted at most `interruptions` times (deaths and time-outs count as interruptions too).
  *
  * @returns the number of states and of ways to end, or the first fault
  */
-export function explore(scenario: Scenario, ablation?: Ablation): Outcome {
+export function explore(scenario: Scenario, interruptions: number, ablation?: Ablation): Outcome {
   const machine = new Machine(scenario, ablation);
-  const maxStates = scenario.maxStates ?? 200_000;
-  const seen = new Set<number>();
+  const maxStates = scenario.maxStates ?? 1_000_000;
+  // State, with the participant that ran last when interruptions are counted -> most interruptions left on arrival.
+  const seen = new Map<number, number>();
   const todo: (Path | null)[] = [null];
   let ends = 0;
   let path: Path | null = null;
@@ -454,22 +494,29 @@ export function explore(scenario: Scenario, ablation?: Ablation): Outcome {
       machine.reset();
       for (const choice of toList(path)) machine.take(choice);
       for (;;) {
-        const key = machine.key();
-        if (seen.has(key)) break;
+        const last: number = lastRunner(path);
+        const left: number = path?.left ?? interruptions;
+        const key = machine.key(interruptions === Infinity ? 0 : last + 1);
+        if ((seen.get(key) ?? -1) >= left) break;
         if (seen.size >= maxStates) throw new Error(`more than ${maxStates} states`);
-        seen.add(key);
+        seen.set(key, left);
         const choices = machine.choices();
-        if (choices.length === 0) {
+        if (choices.every((choice) => isKill(choice))) {
           ends++;
-          for (const [n, t] of machine.world.threads.entries()) {
-            if (!t.done && !t.dead) throw new Error(`participant ${n} sleeps and nobody will wake it`);
-          }
+          checkEnd(machine.world);
           scenario.atEnd?.(machine.world);
           break;
         }
-        for (const choice of choices.slice(1)) todo.push({ before: path, choice });
-        path = { before: path, choice: choices[0]! };
-        machine.take(choices[0]!);
+        const someStep = choices.some((choice) => choice < KILL);
+        const next: Path[] = [];
+        for (const choice of choices) {
+          const interrupts = choice < KILL ? choice !== last && choices.includes(last) : someStep || isKill(choice);
+          const rest = interrupts ? left - 1 : left;
+          if (rest >= 0) next.push({ before: path, choice, left: rest });
+        }
+        todo.push(...next.slice(1));
+        path = next[0]!;
+        machine.take(path.choice);
       }
     }
   } catch (error) {
