@@ -15,7 +15,7 @@ import { checkForFreedSegments, segmentState, segmentWords } from './mapping.js'
 import { fromWords, pageOf, wordOf } from './pointer.js';
 import { CLASS_SIZE } from './size-classes.js';
 import { canMoveHead, moveHead } from './spans.js';
-import { type AreaState, STATE_BYTES_PER_PAGE, STATE_LIVE } from './state.js';
+import { type AreaState, STATE_PER_PAGE, STATE_LIVE } from './state.js';
 import { ensureActiveSuperblock } from './superblocks.js';
 
 const ATTENTION = ATTENTION_WORD;
@@ -31,7 +31,7 @@ const CLASS_NINIT = Span.size_class / 4;
 const NALLOC_FIRST = Span.nallocatable / 4;
 const NO_OBJECT = NOTHING_FREE;
 const SIZES = CLASS_SIZE;
-const STATE_PER_PAGE = STATE_BYTES_PER_PAGE;
+const PER_PAGE = STATE_PER_PAGE;
 const LIVE = STATE_LIVE;
 const TWO_32 = 2 ** 32;
 const WORDS_4_GIB = 2 ** 30;
@@ -62,25 +62,22 @@ export function allocateObject(s: AreaState, sizeClass: number): number {
   const startHi = a[w + START + 1]!;
   const left = (counters & 0xffff) - 1;
   const state = s.state[startHi >>> 8]!;
-  const block = s.i32[startHi >>> 8]!;
   // The last object of a superblock, and one in a segment that is not mapped here yet, take the long way.
-  if (left === 0 || block.length === 0) return takeSlowly(s, sizeClass, pool, true);
-  const size = SIZES[sizeClass]!;
+  if (left === 0 || s.i32[startHi >>> 8]!.length === 0) return takeSlowly(s, sizeClass, pool, true);
+  const first = (((startHi & 0xff) << 20) | (startLo >>> 12)) * PER_PAGE;
   let k = counters >>> 16;
   if (k !== NO_OBJECT) {
-    const object = (startHi & 0xff) * WORDS_4_GIB + (startLo >>> 2) + (Math.imul(k, size) >>> 2);
-    a[w + NALLOC_FIRST] = left | (block[object]! << 16);
+    a[w + NALLOC_FIRST] = left | (state[first + k]! << 16);
   } else {
     const initialized = a[w + CLASS_NINIT]!;
     k = initialized >>> 16;
     a[w + CLASS_NINIT] = (initialized + 0x10000) | 0;
     a[w + NALLOC_FIRST] = left | (NO_OBJECT << 16);
   }
-  // Span objects are the library's own: nobody outside can free them, so they need no state.
-  if (sizeClass !== 0) state[(((startHi & 0xff) << 20) | (startLo >>> 12)) * STATE_PER_PAGE + k] = LIVE;
+  state[first + k] = LIVE;
   release(p, ctl, pool, ns);
   // Whole-number arithmetic where it suffices: most pointers of a small heap lie in segment 0.
-  const offset = (startLo >>> 0) + Math.imul(k, size);
+  const offset = (startLo >>> 0) + Math.imul(k, SIZES[sizeClass]!);
   return startHi === 0 ? offset : startHi * TWO_32 + offset;
 }
 
@@ -105,19 +102,19 @@ function takeObject(s: AreaState, sizeClass: number, lo: number, hi: number): nu
   if (state.length === 0) return 0;
   const left = (counters & 0xffff) - 1;
   if (left === 0 && !canMoveHead(s, sizeClass, 1, 3)) return 0;
-  const size = SIZES[sizeClass]!;
+  const first = pageOf(startLo, startHi) * PER_PAGE;
   let k = counters >>> 16;
   if (k !== NO_OBJECT) {
-    const block = segmentWords(s, index);
-    if (block.length === 0) return 0;
-    a[w + NALLOC_FIRST] = left | (block[wordOf(startLo, startHi) + Math.imul(k, size) / 4]! << 16);
+    // C reads the link from the object itself, and so maps its segment.
+    if (segmentWords(s, index).length === 0) return 0;
+    a[w + NALLOC_FIRST] = left | (state[first + k]! << 16);
   } else {
     const initialized = a[w + CLASS_NINIT]!;
     k = initialized >>> 16;
     a[w + CLASS_NINIT] = (initialized + 0x10000) | 0;
     a[w + NALLOC_FIRST] = left | (NO_OBJECT << 16);
   }
-  if (sizeClass !== 0) state[pageOf(startLo, startHi) * STATE_PER_PAGE + k] = LIVE;
+  state[first + k] = LIVE;
   if (left === 0) moveHead(s, sizeClass, 1, 3);
-  return fromWords(startLo, startHi) + Math.imul(k, size);
+  return fromWords(startLo, startHi) + Math.imul(k, SIZES[sizeClass]!);
 }

@@ -5,7 +5,6 @@
  * maps every segment that it meets. Walks are bounded.
  */
 
-import { lwlockAcquireExclusive, lwlockReleaseNewest } from '../sync/sync.js';
 import { ld64, ld64Big } from '../layout/layout.js';
 import {
   C_BINS,
@@ -34,7 +33,7 @@ import { checkForFreedSegments, checkForFreedSegmentsLocked, lockArea, segmentWo
 import { formatPointer, fromWords, wordOf } from './pointer.js';
 import { NO_SEGMENT } from './segments.js';
 import { CLASS_BLOCK_OF_SPANS, CLASS_LARGE, CLASS_SIZE, NUM_SIZE_CLASSES } from './size-classes.js';
-import { listWord, poolWord } from './spans.js';
+import { listWord, lockPool, unlockPool } from './spans.js';
 import type { AreaState } from './state.js';
 
 /** A live segment of an area. */
@@ -84,7 +83,7 @@ function dumpList(s: AreaState, sizeClass: number, fclass: number): string {
   if ((lo | hi) === 0) return `      fullness class ${fclass} is empty\n`;
   let text = `      fullness class ${fclass}:\n`;
   for (let steps = 0; (lo | hi) !== 0 && steps < MAX_SPANS; steps++) {
-    if (!checkForFreedSegments(s)) break;
+    if (sizeClass !== CLASS_LARGE && !checkForFreedSegments(s)) break;
     const a = segmentWords(s, hi >>> 8);
     if (a.length === 0) break;
     const w = wordOf(lo, hi);
@@ -130,13 +129,9 @@ export function dumpArea(s: AreaState): string | null {
   unlockArea(s);
   text += '  pools:\n';
   for (let c = 0; c < NUM_SIZE_CLASSES; c++) {
-    const pool = poolWord(c);
-    if (lwlockAcquireExclusive(s.p, ctl, pool, s.ns) === 0) {
-      s.failure = 'lock';
-      return null;
-    }
+    if (!lockPool(s, c)) return null;
     text += dumpPool(s, c);
-    lwlockReleaseNewest(s.p, ctl, pool, s.ns);
+    unlockPool(s, c);
   }
   return text;
 }

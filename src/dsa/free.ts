@@ -1,9 +1,9 @@
 /**
  * Freeing one object: the hot path.
  *
- * Follows dsa_free of dsa.c. In addition every pointer is checked: a byte of state per object, kept outside the
- * segment's counted size and read and written under the lock of its pool, tells live objects from everything else;
- * the page map is cleared when pages go back. One lock, two atomic operations, when the superblock stays.
+ * Follows dsa_free of dsa.c. In addition every pointer is checked: the state table, outside of the segment's counted
+ * size and read and written under the lock of the pool, tells live objects from everything else, and holds the free
+ * lists; the page map is cleared when pages go back. One lock, two atomic operations, when the superblock stays.
  *
  * Word offsets are repeated here as constants of this module; see allocate.ts.
  */
@@ -25,10 +25,10 @@ import {
 import { explainBadPointer } from './inspect.js';
 import { freeLarge } from './large.js';
 import { checkForFreedSegments, segmentWords } from './mapping.js';
-import { hiWord, loWord, wordOf } from './pointer.js';
+import { hiWord, loWord, pageOf, wordOf } from './pointer.js';
 import { CLASS_RECIPROCAL, CLASS_SIZE, NUM_SIZE_CLASSES, SPAN_SIZE } from './size-classes.js';
 import { canUnlink, headMapped, poolWord, pushSpan, unlinkSpan } from './spans.js';
-import { type AreaState, STATE_BYTES_PER_PAGE, STATE_FREED, STATE_LIVE } from './state.js';
+import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
 import { destroySuperblock } from './superblocks.js';
 
 const ATTENTION = ATTENTION_WORD;
@@ -50,9 +50,8 @@ const CLASS_MASK = ENTRY_CLASS_MASK;
 const PAGE_SHIFT = ENTRY_PAGE_SHIFT;
 const SIZES = CLASS_SIZE;
 const RECIPROCALS = CLASS_RECIPROCAL;
-const STATE_PER_PAGE = STATE_BYTES_PER_PAGE;
+const PER_PAGE = STATE_PER_PAGE;
 const LIVE = STATE_LIVE;
-const FREED = STATE_FREED;
 const TWO_32 = 2 ** 32;
 const WORDS_4_GIB = 2 ** 30;
 
@@ -99,7 +98,7 @@ export function freePointer(s: AreaState, pointer: number): boolean {
   const inBlock = entry >>> PAGE_SHIFT;
   const distance = (inBlock << 12) | (lo & 0xfff);
   const k = (distance * RECIPROCALS[sizeClass]!) | 0;
-  const at = (page - inBlock) * STATE_PER_PAGE + k;
+  const at = (page - inBlock) * PER_PAGE + k;
   let sa = s.i32[spanHi >>> 8]!;
   if (sa.length === 0) {
     sa = segmentWords(s, spanHi >>> 8);
@@ -122,18 +121,14 @@ export function freePointer(s: AreaState, pointer: number): boolean {
     return explainBadPointer(s, pointer);
   }
   const w = (spanHi & 0xff) * WORDS_4_GIB + (spanLo >>> 2);
-  // Before the object goes back: with the last one the state table itself may go to somebody else.
-  state[at] = FREED;
-  const object = (hi & 0xff) * WORDS_4_GIB + (lo >>> 2);
   const counters = sa[w + NALLOC_FIRST]!;
   const filing = sa[w + NMAX_FCLASS]!;
   const free = (counters & 0xffff) + 1;
   let outcome = RETURNED;
   if ((free === 1 && filing >>> 16 === 3) || free === (filing & 0xffff)) {
-    outcome = returnLast(s, sizeClass, sa, w, spanLo, spanHi, a, object, k);
-    if (outcome === REFUSED) state[at] = LIVE;
+    outcome = returnLast(s, sizeClass, sa, w, spanLo, spanHi, state, at, k);
   } else {
-    a[object] = counters >>> 16;
+    state[at] = counters >>> 16;
     sa[w + NALLOC_FIRST] = free | (k << 16);
   }
   release(p, ctl, pool, ns);
@@ -141,8 +136,8 @@ export function freePointer(s: AreaState, pointer: number): boolean {
 }
 
 /**
- * Links object `k`, whose first word is `a[object]`, into the free list of its span when that changes where the span
- * belongs: it was full, or it is empty now. Under the lock of the pool. REFUSED and KEPT come with `failure` set.
+ * Links slot `k`, whose state is `state[at]`, into the free list of its span when that changes where the span belongs:
+ * it was full, or it is empty now. Under the lock of the pool. REFUSED and KEPT come with `failure` set.
  */
 function returnLast(
   s: AreaState,
@@ -151,8 +146,8 @@ function returnLast(
   w: number,
   spanLo: number,
   spanHi: number,
-  a: Int32Array,
-  object: number,
+  state: Uint16Array,
+  at: number,
   k: number,
 ): number {
   const counters = sa[w + NALLOC_FIRST]!;
@@ -160,7 +155,7 @@ function returnLast(
   const free = (counters & 0xffff) + 1;
   const wasFull = free === 1 && filing >>> 16 === 3;
   if (wasFull && (!headMapped(s, sizeClass, 2) || !canUnlink(s, sa, w))) return REFUSED;
-  a[object] = counters >>> 16;
+  state[at] = counters >>> 16;
   sa[w + NALLOC_FIRST] = free | (k << 16);
   if (wasFull) {
     // The block was full, so it belongs into the highest class that holds blocks with room.
@@ -191,7 +186,9 @@ export function freeSpanObject(s: AreaState, pointer: number): boolean {
   // A block of spans describes itself with the span in its first slot.
   const blockLo = lo & ~0xfff;
   const k = ((lo & 0xfff) / SPAN_SIZE) | 0;
-  const outcome = returnLast(s, 0, a, wordOf(blockLo, hi), blockLo, hi, a, wordOf(lo, hi), k);
+  const state = s.state[hi >>> 8]!;
+  const at = pageOf(lo, hi) * PER_PAGE + k;
+  const outcome = returnLast(s, 0, a, wordOf(blockLo, hi), blockLo, hi, state, at, k);
   release(p, ctl, pool, ns);
   return outcome === RETURNED;
 }

@@ -26,7 +26,7 @@ import {
   PAGE_SIZE,
 } from './size-classes.js';
 import { listWord } from './spans.js';
-import { type AreaFailure, type AreaState, STATE_BYTES_PER_PAGE, STATE_FREED, STATE_LIVE } from './state.js';
+import { type AreaFailure, type AreaState, STATE_PER_PAGE, STATE_FREED, STATE_LIVE } from './state.js';
 
 const TWO_32 = 2 ** 32;
 /** Large objects that the search for an interior pointer looks at; beyond, the pointer is called foreign. */
@@ -62,18 +62,18 @@ function judge(s: AreaState, pointer: number): AreaFailure {
   if (sizeClass >= NUM_SIZE_CLASSES) return 'corrupt';
   if (sizeClass === CLASS_LARGE) {
     if (startLo !== lo || startHi !== hi) return 'interior';
-    return state[page * STATE_BYTES_PER_PAGE] === STATE_LIVE ? 'none' : 'double';
+    return state[page * STATE_PER_PAGE] === STATE_LIVE ? 'none' : 'double';
   }
   const distance = (lo - startLo) | 0;
   const k = Math.floor(distance / CLASS_SIZE[sizeClass]!);
-  const slot = state[pageOf(startLo, startHi) * STATE_BYTES_PER_PAGE + k];
+  const slot = state[pageOf(startLo, startHi) * STATE_PER_PAGE + k];
   if (k * CLASS_SIZE[sizeClass]! !== distance) return k < CLASS_CAPACITY[sizeClass]! ? 'interior' : 'foreign';
   if (slot === STATE_LIVE) return 'none';
-  return slot === STATE_FREED && k < sa[w + S_CLASS_NINIT]! >>> 16 ? 'double' : 'foreign';
+  return k < sa[w + S_CLASS_NINIT]! >>> 16 ? 'double' : 'foreign';
 }
 
 /** For a page that the page map says nothing of: inside a large object, freed with its pages, or never an object. */
-function judgeUnmapped(s: AreaState, lo: number, hi: number, state: Uint8Array, page: number): AreaFailure {
+function judgeUnmapped(s: AreaState, lo: number, hi: number, state: Uint16Array, page: number): AreaFailure {
   const head = listWord(CLASS_LARGE, 1);
   let spanLo = s.ctl[head]!;
   let spanHi = s.ctl[head + 1]!;
@@ -87,7 +87,7 @@ function judgeUnmapped(s: AreaState, lo: number, hi: number, state: Uint8Array, 
     spanLo = sa[w + S_NEXT]!;
     spanHi = sa[w + S_NEXT + 1]!;
   }
-  return (lo & (PAGE_SIZE - 1)) === 0 && state[page * STATE_BYTES_PER_PAGE] === STATE_FREED ? 'double' : 'foreign';
+  return (lo & (PAGE_SIZE - 1)) === 0 && state[page * STATE_PER_PAGE] === STATE_FREED ? 'double' : 'foreign';
 }
 
 /**
@@ -126,7 +126,7 @@ export function usableBytes(s: AreaState, pointer: number): number {
       const sizeClass = sa[w + S_CLASS_NINIT]! & 0xffff;
       const startLo = sa[w + S_START]!;
       const startHi = sa[w + S_START + 1]!;
-      const first = pageOf(startLo, startHi) * STATE_BYTES_PER_PAGE;
+      const first = pageOf(startLo, startHi) * STATE_PER_PAGE;
       if ((spanLo | spanHi) !== 0 && startHi >>> 8 === index && sizeClass < NUM_SIZE_CLASSES) {
         if (sizeClass === CLASS_LARGE) {
           if (startLo === lo && startHi === hi && state[first] === STATE_LIVE) return sa[w + S_NPAGES]! * PAGE_SIZE;

@@ -45,7 +45,7 @@ import { dropReference, isNoted, noteAttached, noteDetached, sweepAttachments } 
 import { lockArea, unlockArea, unmapSegment } from './mapping.js';
 import { binOf, ordinaryMetadata, tailPages } from './segments.js';
 import { NUM_SIZE_CLASSES, PAGE_SIZE } from './size-classes.js';
-import { AreaState, STATE_BYTES_PER_PAGE } from './state.js';
+import { AreaState, STATE_PER_PAGE } from './state.js';
 import { areaError } from './failures.js';
 import { type CheckedOptions, type Place, MINIMUM_AREA_SIZE } from './validate.js';
 
@@ -57,7 +57,7 @@ function attachmentPages(dsm: Dsm): number {
 }
 
 interface Side {
-  readonly state: Uint8Array;
+  readonly state: Uint16Array;
   readonly attachments: Int32Array;
 }
 
@@ -65,7 +65,7 @@ interface Side {
 function sideTables(dsm: Dsm, buffer: SharedArrayBuffer, offset: number, pages: number): Side {
   const stateBytes = tailPages(pages * PAGE_SIZE) * PAGE_SIZE;
   return {
-    state: new Uint8Array(buffer, offset, pages * STATE_BYTES_PER_PAGE),
+    state: new Uint16Array(buffer, offset, pages * STATE_PER_PAGE),
     attachments: new Int32Array(buffer, offset + stateBytes, dsm.table.count),
   };
 }

@@ -23,7 +23,7 @@ import {
   SEGMENT_MAGIC,
 } from './area-layout.js';
 import { ld64 } from '../layout/layout.js';
-import { type AreaState, NO_STATE, STATE_BYTES_PER_PAGE, UNMAPPED } from './state.js';
+import { type AreaState, NO_STATE, STATE_PER_PAGE, UNMAPPED } from './state.js';
 import { PAGE_SIZE } from './size-classes.js';
 import type { DsmSegment } from '../dsm/dsm.js';
 
@@ -82,7 +82,7 @@ function attachSegment(s: AreaState, index: number): DsmSegment | null {
 function installState(s: AreaState, index: number, segment: DsmSegment): void {
   const pages = Math.floor(segment.mapLength / PAGE_SIZE);
   s.segments[index] = segment;
-  s.state[index] = new Uint8Array(segment.buffer, segment.tailOffset, pages * STATE_BYTES_PER_PAGE);
+  s.state[index] = new Uint16Array(segment.buffer, segment.tailOffset, pages * STATE_PER_PAGE);
   s.pages[index] = pages;
 }
 
@@ -107,7 +107,7 @@ function mapSegment(s: AreaState, index: number): Int32Array {
 }
 
 /** State table of segment `index`, attaching it quietly if need be; empty with `failure` set when that fails. */
-export function segmentState(s: AreaState, index: number): Uint8Array {
+export function segmentState(s: AreaState, index: number): Uint16Array {
   const state = s.state[index]!;
   if (state.length !== 0) return state;
   return attachSegment(s, index) === null ? NO_STATE : s.state[index]!;

@@ -22,7 +22,8 @@ import {
   AreaControl,
   Pool,
 } from './area-layout.js';
-import { segmentWords } from './mapping.js';
+import { checkForFreedSegmentsLocked, lockArea, segmentWords, unlockArea } from './mapping.js';
+import { lwlockAcquireExclusive, lwlockReleaseNewest } from '../sync/sync.js';
 import { wordOf } from './pointer.js';
 import { CLASS_BLOCK_OF_SPANS, CLASS_CAPACITY, CLASS_LARGE } from './size-classes.js';
 import type { AreaState } from './state.js';
@@ -58,6 +59,27 @@ export function listWord(sizeClass: number, fclass: number): number {
 
 function resolvable(s: AreaState, lo: number, hi: number): boolean {
   return (lo | hi) === 0 || segmentWords(s, hi >>> 8).length !== 0;
+}
+
+/**
+ * Takes the lock that guards the lists of a size class: that of its pool, for large objects the area lock (see
+ * large.ts). False with `failure` set when it stalls.
+ */
+export function lockPool(s: AreaState, sizeClass: number): boolean {
+  if (sizeClass === LARGE) {
+    if (!lockArea(s)) return false;
+    checkForFreedSegmentsLocked(s);
+    return true;
+  }
+  if (lwlockAcquireExclusive(s.p, s.ctl, poolWord(sizeClass), s.ns) !== 0) return true;
+  s.failure = 'lock';
+  return false;
+}
+
+/** Releases what {@link lockPool} took. */
+export function unlockPool(s: AreaState, sizeClass: number): void {
+  if (sizeClass === LARGE) unlockArea(s);
+  else lwlockReleaseNewest(s.p, s.ctl, poolWord(sizeClass), s.ns);
 }
 
 /** Tells whether the head of a fullness class, if there is one, is mapped; maps it if need be. */
@@ -171,19 +193,36 @@ export function initSpan(
   startHi: number,
   npages: number,
 ): boolean {
+  const { ctl } = s;
   const head = listWord(sizeClass, 1);
-  if (!resolvable(s, lo, hi) || !resolvable(s, s.ctl[head]!, s.ctl[head + 1]!)) return false;
-  const a = s.i32[hi >>> 8]!;
+  const headLo = ctl[head]!;
+  const headHi = ctl[head + 1]!;
+  const a = segmentWords(s, hi >>> 8);
+  const first = (headLo | headHi) === 0 ? a : segmentWords(s, headHi >>> 8);
+  if (a.length === 0 || first.length === 0) return false;
   const w = wordOf(lo, hi);
-  setWords(a, w + POOL, POOLS_AT + sizeClass * POOL_SIZE, 0);
-  setWords(a, w + START, startLo, startHi);
-  setWords(a, w + NPAGES, npages, 0);
+  a[w + POOL] = POOLS_AT + sizeClass * POOL_SIZE;
+  a[w + POOL + 1] = 0;
+  a[w + PREV] = 0;
+  a[w + PREV + 1] = 0;
+  a[w + NEXT] = headLo;
+  a[w + NEXT + 1] = headHi;
+  a[w + START] = startLo;
+  a[w + START + 1] = startHi;
+  a[w + NPAGES] = npages;
+  a[w + NPAGES + 1] = 0;
   // A block of spans holds its own descriptor in its first slot, which therefore counts as handed out.
-  const ninitialized = sizeClass === OF_SPANS ? 1 : 0;
-  a[w + CLASS_NINIT] = sizeClass | (ninitialized << 16);
+  a[w + CLASS_NINIT] = sizeClass === OF_SPANS ? 0x10000 : sizeClass;
   // C leaves the counters of a large object as they were; they mean nothing there.
   const nmax = sizeClass === LARGE ? a[w + NALLOC_FIRST]! & 0xffff : CAPACITY[sizeClass]!;
   a[w + NALLOC_FIRST] = nmax | (NO_OBJECT << 16);
   a[w + NMAX_FCLASS] = nmax | (1 << 16);
-  return pushSpan(s, sizeClass, 1, lo, hi);
+  if ((headLo | headHi) !== 0) {
+    const prev = wordOf(headLo, headHi) + PREV;
+    first[prev] = lo;
+    first[prev + 1] = hi;
+  }
+  ctl[head] = lo;
+  ctl[head + 1] = hi;
+  return true;
 }

@@ -2,7 +2,7 @@
  * AreaState: what one participant knows of an area, PostgreSQL's dsa_area with its segment maps.
  *
  * Private to its participant; no lock guards it. All parts of dsa work on it; the public class is DsaArea.
- * A segment is mapped in two steps: its state table (one byte an object, outside the segment's counted size) may be
+ * A segment is mapped in two steps: its state table (two bytes an object, outside the segment's counted size) may be
  * mapped before its words are, because C would not map the segment there and `mappedSegments()` says what C would.
  */
 
@@ -14,16 +14,24 @@ import { MAX_SEGMENTS } from './area-layout.js';
 /** Stands for the words of a segment that is not mapped: no index is inside it. */
 export const UNMAPPED: Int32Array = new Int32Array(0);
 /** Stands for the state table of a segment that is not mapped. */
-export const NO_STATE: Uint8Array = new Uint8Array(0);
+export const NO_STATE: Uint16Array = new Uint16Array(0);
 
-/** Bytes of state per page: an object is at least 8 bytes. Lower is impossible, higher is waste of address space. */
-export const STATE_BYTES_PER_PAGE = 512;
-/** State of a slot of a superblock, or of the first page of a large object, that holds no object. */
-export const STATE_FREE = 0;
-/** State of a slot that holds a live object. */
-export const STATE_LIVE = 1;
-/** State of a slot whose object was freed; tells a double free from a pointer that never was. */
-export const STATE_FREED = 2;
+/** Entries of the state table per page: an object is at least 8 bytes. Lower is impossible, higher is waste. */
+export const STATE_PER_PAGE = 512;
+/** Bytes of the state table per page; two an entry. */
+export const STATE_BYTES_PER_PAGE = STATE_PER_PAGE * 2;
+/**
+ * An entry of the state table says what a slot of a superblock holds: {@link STATE_LIVE}, or, when it is free, the index
+ * of the next free slot ({@link NOTHING_FREE} at the end of the list), or that it never held anything. C links free
+ * objects through their first two bytes; out of line the list cannot be damaged by a write to a freed object, a double
+ * free shows, and neither allocate nor free touches the object's own memory.
+ */
+/** The slot holds a live object; for a large object in the entry of its first page. */
+export const STATE_LIVE = 0xfffe;
+/** The slot never held an object since its superblock was made. */
+export const STATE_UNUSED = 0xfffd;
+/** A large object began here and was freed. */
+export const STATE_FREED = 0xfffc;
 
 /** Why an operation failed inside a critical section; the error is made after the locks were released. */
 export type AreaFailure =
@@ -47,7 +55,7 @@ export interface AreaParts {
   /** Mapping of segment 0, or null for an in-place area in plain memory. */
   readonly segment: DsmSegment | null;
   /** State table of segment 0. */
-  readonly state: Uint8Array;
+  readonly state: Uint16Array;
   /** Attachment table: per participant slot, the generation that is attached, or 0. */
   readonly attachments: Int32Array;
   /** Memory of the place. */
@@ -72,7 +80,7 @@ export class AreaState {
   /** Words by segment index; {@link UNMAPPED} where C would have no mapping. */
   readonly i32: Int32Array[];
   /** State table by segment index. */
-  readonly state: Uint8Array[];
+  readonly state: Uint16Array[];
   /** Pages by segment index, metadata included; 0 when not mapped. */
   readonly pages: Int32Array;
   readonly fpm: (FreePageManager | null)[];
@@ -109,7 +117,7 @@ export class AreaState {
     this.ctl = parts.words;
     this.ns = parts.ns;
     this.i32 = new Array<Int32Array>(MAX_SEGMENTS).fill(UNMAPPED);
-    this.state = new Array<Uint8Array>(MAX_SEGMENTS).fill(NO_STATE);
+    this.state = new Array<Uint16Array>(MAX_SEGMENTS).fill(NO_STATE);
     this.pages = new Int32Array(MAX_SEGMENTS);
     this.fpm = new Array<FreePageManager | null>(MAX_SEGMENTS).fill(null);
     this.segments = new Array<DsmSegment | null>(MAX_SEGMENTS).fill(null);

@@ -14,7 +14,7 @@ import { fromWords, hiWord, loWord, pageHi, pageLo, pageOf, wordOf } from './poi
 import { bestSegment, getPages, newSegment, NO_SEGMENT, putPages, releasePages } from './segments.js';
 import { CLASS_BLOCK_OF_SPANS, CLASS_CAPACITY, PAGES_PER_SUPERBLOCK } from './size-classes.js';
 import { canMoveHead, canUnlink, headMapped, initSpan, listWord, moveHead, pushSpan, unlinkSpan } from './spans.js';
-import { type AreaState, STATE_BYTES_PER_PAGE, STATE_FREE } from './state.js';
+import { type AreaState, STATE_PER_PAGE, STATE_UNUSED } from './state.js';
 
 /** Spans that a walk over one list may meet before the list must be a circle: one per page of the largest area. */
 const MAX_SPANS = 2 ** 28;
@@ -69,36 +69,27 @@ function refileSpans(s: AreaState, sizeClass: number): boolean {
 }
 
 /**
- * Finds a segment with `n` free pages, or makes one, and takes them. Takes the area lock.
+ * Finds a segment with `n` free pages, or makes one, and takes them. Under the area lock.
  *
  * @returns the first page, with `found` saying in which segment; -1 with `failure` set
  */
 export function takePages(s: AreaState, n: number): number {
-  if (!lockArea(s)) return -1;
   s.failure = 'none';
   let index = bestSegment(s, n);
   if (index === NO_SEGMENT && s.failure === 'none') index = newSegment(s, n);
-  let page = -1;
   if (index !== NO_SEGMENT) {
     s.found = index;
-    page = getPages(s, index, n);
-  } else if (s.failure === 'none') {
-    s.failure = 'memory';
+    return getPages(s, index, n);
   }
-  unlockArea(s);
-  return page;
+  if (s.failure === 'none') s.failure = 'memory';
+  return -1;
 }
 
-/** Undoes {@link takePages} after a failure that has set `failure` already. */
-export function untakePages(s: AreaState, index: number, page: number, n: number): false {
+/** Undoes {@link takePages} after a failure that has set `failure` already. Under the area lock. */
+export function undoPages(s: AreaState, index: number, page: number, n: number): void {
   const { failure } = s;
-  if (lockArea(s)) {
-    checkForFreedSegmentsLocked(s);
-    if (segmentWords(s, index).length !== 0) putPages(s, index, page, n);
-    unlockArea(s);
-  }
+  putPages(s, index, page, n);
   s.failure = failure;
-  return false;
 }
 
 function addSuperblock(s: AreaState, sizeClass: number): boolean {
@@ -106,19 +97,21 @@ function addSuperblock(s: AreaState, sizeClass: number): boolean {
   const npages = forSpans ? 1 : PAGES_PER_SUPERBLOCK;
   const span = forSpans ? 0 : allocateObject(s, CLASS_BLOCK_OF_SPANS);
   if (!forSpans && span === 0) return false;
+  if (!lockArea(s)) return false;
   const page = takePages(s, npages);
-  if (page < 0) return false;
   const index = s.found;
-  const startHi = pageHi(index, page);
-  const startLo = pageLo(page);
+  const startHi = page < 0 ? 0 : pageHi(index, page);
+  const startLo = page < 0 ? 0 : pageLo(page);
   // A block of spans is described by the span in its own first slot.
   const spanHi = forSpans ? startHi : hiWord(span);
   const spanLo = forSpans ? startLo : loWord(span);
-  if (!initSpan(s, sizeClass, spanLo, spanHi, startLo, startHi, npages)) return untakePages(s, index, page, npages);
+  const done = page >= 0 && initSpan(s, sizeClass, spanLo, spanHi, startLo, startHi, npages);
+  if (page >= 0 && !done) undoPages(s, index, page, npages);
+  unlockArea(s);
+  if (!done) return false;
   const a = s.i32[index]!;
-  const from = page * STATE_BYTES_PER_PAGE;
-  // One more than there are slots: what is left at the end begins where one more slot would, and is none.
-  s.state[index]!.fill(STATE_FREE, from, from + Math.min(CLASS_CAPACITY[sizeClass]! + 1, npages * STATE_BYTES_PER_PAGE));
+  const from = page * STATE_PER_PAGE;
+  s.state[index]!.fill(STATE_UNUSED, from, from + CLASS_CAPACITY[sizeClass]!);
   // The page map leads to a span only once that span is complete.
   const map = pageMapWord(index) + 2 * page;
   for (let i = 0; i < npages; i++) {
