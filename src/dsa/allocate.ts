@@ -12,7 +12,7 @@ import { ATTENTION_WORD } from '../dsm/dsm.js';
 import { lwlockAcquireExclusive, lwlockReleaseNewest } from '../sync/sync.js';
 import { AreaControl, NOTHING_FREE, Pool, Span } from './area-layout.js';
 import { checkForFreedSegments, segmentState, segmentWords } from './mapping.js';
-import { fromWords, pageOf, wordOf } from './pointer.js';
+import { pageOf, wordOf } from './pointer.js';
 import { CLASS_SIZE } from './size-classes.js';
 import { canMoveHead, moveHead } from './spans.js';
 import { type AreaState, STATE_PER_PAGE, STATE_LIVE } from './state.js';
@@ -39,7 +39,8 @@ const WORDS_4_GIB = 2 ** 30;
 /**
  * Allocates an object of a slab class, or a span object for class 0.
  *
- * @returns the pointer, or 0 with `failure` set
+ * @returns the low word of the pointer, with the high word in `s.hi`; `s.hi` is -1, with `failure` set, when there is
+ *   none. Two small integers, because a pointer beyond 2^31 that crosses a call as one number is put on the heap.
  */
 export function allocateObject(s: AreaState, sizeClass: number): number {
   const { ctl, p, ns } = s;
@@ -47,6 +48,7 @@ export function allocateObject(s: AreaState, sizeClass: number): number {
   const pool = POOLS + sizeClass * POOL_WORDS;
   if (acquire(p, ctl, pool, ns) === 0) {
     s.failure = 'lock';
+    s.hi = -1;
     return 0;
   }
   const active = pool + TO_ACTIVE;
@@ -76,16 +78,24 @@ export function allocateObject(s: AreaState, sizeClass: number): number {
   }
   state[first + k] = LIVE;
   release(p, ctl, pool, ns);
-  // Whole-number arithmetic where it suffices: most pointers of a small heap lie in segment 0.
-  const offset = (startLo >>> 0) + Math.imul(k, SIZES[sizeClass]!);
-  return startHi === 0 ? offset : startHi * TWO_32 + offset;
+  s.hi = startHi;
+  // A superblock may lie across a multiple of 4 GiB: then the low word wraps and the high word follows.
+  return startLo < 0 ? endOf(s, startLo, Math.imul(k, SIZES[sizeClass]!)) : startLo + Math.imul(k, SIZES[sizeClass]!);
+}
+
+/** The low word of `startLo` + `distance`, with a carry into `s.hi`; both words are signed when they leave 31 bits. */
+function endOf(s: AreaState, startLo: number, distance: number): number {
+  const sum = (startLo >>> 0) + distance;
+  if (sum >= TWO_32) s.hi++;
+  return sum | 0;
 }
 
 /** The rest of {@link allocateObject} where something has to be mapped or moved first. Releases the lock. */
 function takeSlowly(s: AreaState, sizeClass: number, pool: number, ready: boolean): number {
-  const pointer = ready ? takeObject(s, sizeClass, s.ctl[pool + TO_ACTIVE]!, s.ctl[pool + TO_ACTIVE + 1]!) : 0;
+  s.hi = -1;
+  const lo = ready ? takeObject(s, sizeClass, s.ctl[pool + TO_ACTIVE]!, s.ctl[pool + TO_ACTIVE + 1]!) : 0;
   release(s.p, s.ctl, pool, s.ns);
-  return pointer;
+  return lo;
 }
 
 /** Takes one object from the active superblock, whose span (lo, hi) has room. Under the lock of the pool. */
@@ -116,5 +126,6 @@ function takeObject(s: AreaState, sizeClass: number, lo: number, hi: number): nu
   }
   state[first + k] = LIVE;
   if (left === 0) moveHead(s, sizeClass, 1, 3);
-  return fromWords(startLo, startHi) + Math.imul(k, SIZES[sizeClass]!);
+  s.hi = startHi;
+  return endOf(s, startLo, Math.imul(k, SIZES[sizeClass]!));
 }

@@ -4,20 +4,25 @@
  * The class checks what it is given, calls the functions that do the work, and throws once no lock is held. A pointer
  * that one participant allocates can be used and freed by any other that is attached. All methods are for the thread
  * of the participant; all may block on locks of the area (see `lockTimeout`) unless they say otherwise.
+ *
+ *     AreaMemory    attached or not, where bytes lie
+ *     AreaReports   dump, statistics, verify
+ *     DsaArea       creating, attaching, allocating, freeing, limits, leaving
  */
 
 import type { Dsm } from '../dsm/dsm.js';
 import { requireInteger } from '../dsm/dsm.js';
 import { SharedHeapError } from '../errors/errors.js';
-import { isAllOnes64, ld64, st64Big } from '../layout/layout.js';
+import { st64Big } from '../layout/layout.js';
 import type { DsaPointer } from '../layout/layout.js';
 import { lwlockAcquireExclusive, lwlockReleaseNewest } from '../sync/sync.js';
 import { allocateObject } from './allocate.js';
-import { C_HANDLE, C_LIMIT, C_PINNED, C_REFCNT, C_TOTAL, MAX_ALLOC_SIZE, MAX_SEGMENTS } from './area-layout.js';
-import { type AreaSegment, dumpArea, dumpFreePages, listSegments } from './dump.js';
+import { C_HANDLE, C_LIMIT, C_PINNED, C_REFCNT, MAX_ALLOC_SIZE } from './area-layout.js';
+import { closedError } from './area-open.js';
+import { AreaReports } from './area-reports.js';
 import { areaError, invalidRequest, outOfMemory } from './failures.js';
-import { freePointer } from './free.js';
-import { usableBytes } from './inspect.js';
+import { freeObject } from './free.js';
+import { explainBadPointer, usableBytes } from './inspect.js';
 import { allocateLarge } from './large.js';
 import {
   attachArea,
@@ -28,8 +33,8 @@ import {
   releaseReference,
   totalSizeOf,
 } from './lifecycle.js';
-import { checkForFreedSegments, lockArea, segmentWords, unlockArea } from './mapping.js';
-import { hiWord, loWord, offsetOf, segmentOf, wordOf } from './pointer.js';
+import { segmentWords, unlockArea } from './mapping.js';
+import { fromWords, hiWord, loWord, segmentOf, wordOf } from './pointer.js';
 import {
   CLASS_BLOCK_OF_SPANS,
   CLASS_LARGE,
@@ -39,7 +44,7 @@ import {
   PAGE_SIZE,
 } from './size-classes.js';
 import { poolWord } from './spans.js';
-import { type AreaState, UNMAPPED } from './state.js';
+import type { AreaState } from './state.js';
 import { trimPool } from './trim.js';
 import {
   checkFallback,
@@ -63,17 +68,15 @@ const ALL_FLAGS = DSA_ALLOC_HUGE | DSA_ALLOC_NO_OOM | DSA_ALLOC_ZERO;
 const MAX_HUGE_SIZE = 2n ** 63n - 1n;
 const UNLIMITED = 2n ** 64n - 1n;
 /* Constants of this module fold into the code; imported ones are read from memory at every use (see allocate.ts). */
+const TWO_32 = 2 ** 32;
 const MAX_SMALL = MAX_SMALL_SIZE;
 const MAX_ORDINARY = MAX_ALLOC_SIZE;
 const CLASSES = CLASS_OF_EIGHTHS;
 
 /** An attachment to an area. */
-export class DsaArea {
-  /** @internal */
-  readonly state: AreaState;
-
+export class DsaArea extends AreaReports {
   private constructor(state: AreaState) {
-    this.state = state;
+    super(state);
   }
 
   /**
@@ -153,12 +156,6 @@ export class DsaArea {
     return total;
   }
 
-  private open(): AreaState {
-    const { state } = this;
-    if (!state.attached || state.p.closed) throw closed();
-    return state;
-  }
-
   /** Names the area for other participants. @throws ERR_HEAP_BAD_HANDLE for in-place areas, which have none */
   get handle(): number {
     const s = this.open();
@@ -185,10 +182,10 @@ export class DsaArea {
     if (flags !== 0 || n >>> 0 !== n || n === 0 || n > MAX_ORDINARY || !s.attached) {
       return this.allocateGeneral(size, flags);
     }
-    const small = n <= MAX_SMALL;
-    if (!small) s.failure = 'none';
-    const pointer = small ? allocateObject(s, CLASSES[(n + 7) >>> 3]!) : allocateLarge(s, (n + 4095) >>> 12);
-    return pointer !== 0 ? (pointer as DsaPointer) : this.refuse(size, flags);
+    const lo = n <= MAX_SMALL ? allocateObject(s, CLASSES[(n + 7) >>> 3]!) : allocateLarge(s, (n + 4095) >>> 12);
+    const { hi } = s;
+    if (hi === 0 && lo > 0) return lo as DsaPointer;
+    return hi < 0 ? this.refuse(size, flags) : ((hi * TWO_32 + (lo >>> 0)) as DsaPointer);
   }
 
   private allocateGeneral(size: number | bigint, flags: number): DsaPointer {
@@ -202,10 +199,11 @@ export class DsaArea {
     if (bytes > MAX_ALLOC_SIZE && (!huge || BigInt(size) > MAX_HUGE_SIZE)) throw invalidRequest(size, huge);
     const small = bytes <= MAX_SMALL_SIZE;
     s.failure = 'none';
-    const pointer = small ? allocateObject(s, CLASS_OF_EIGHTHS[(bytes + 7) >>> 3]!) : allocateLarge(s, Math.ceil(bytes / PAGE_SIZE));
-    if (pointer === 0) return this.refuse(size, flags);
+    const lo = small ? allocateObject(s, CLASSES[(bytes + 7) >>> 3]!) : allocateLarge(s, Math.ceil(bytes / PAGE_SIZE));
+    if (s.hi < 0) return this.refuse(size, flags);
+    const pointer = fromWords(lo, s.hi);
     if ((flags & DSA_ALLOC_ZERO) !== 0) this.clear(pointer, bytes);
-    return pointer as DsaPointer;
+    return pointer;
   }
 
   /** Zeroes an object up to a whole word: slots are multiples of 8 bytes. */
@@ -231,8 +229,17 @@ export class DsaArea {
    */
   free(pointer: DsaPointer): void {
     const s = this.state;
-    if (!s.attached) this.open();
-    if (typeof pointer !== 'number' || !freePointer(s, pointer)) this.refusePointer('free', pointer);
+    if (typeof pointer !== 'number' || !s.attached) this.refusePointer('free', pointer);
+    let lo: number = pointer | 0;
+    let hi = 0;
+    if (lo !== pointer || lo < 0) {
+      hi = (pointer * (1 / TWO_32)) | 0;
+      const rest = pointer - hi * TWO_32;
+      lo = rest | 0;
+      // Not a whole number from 0 to 2^63, say.
+      if (lo >>> 0 !== rest || hi < 0) this.refusePointer('free', pointer);
+    }
+    if (!freeObject(s, lo, hi)) throw areaError(s, 'free', pointer);
   }
 
   private refusePointer(what: string, pointer: unknown): never {
@@ -241,7 +248,9 @@ export class DsaArea {
         detail: `got ${pointer === null ? 'null' : typeof pointer}; pointers are numbers`,
       });
     }
-    throw areaError(this.state, what, pointer);
+    const s = this.open();
+    explainBadPointer(s, pointer);
+    throw areaError(s, what, pointer);
   }
 
   /**
@@ -260,60 +269,6 @@ export class DsaArea {
     return typeof pointer === 'number' && usableBytes(this.open(), pointer) !== 0;
   }
 
-  /**
-   * Where the byte at `pointer` lies; any pointer into a live segment. Maps the segment if need be. Follows
-   * dsa_get_address.
-   *
-   * @returns null for pointer 0
-   * @throws ERR_HEAP_STALE_SEGMENT, ERR_HEAP_FOREIGN_POINTER, ERR_HEAP_SEGMENT_UNREACHABLE
-   */
-  getAddress(pointer: DsaPointer): { buffer: SharedArrayBuffer; byteOffset: number } | null {
-    const s = this.open();
-    if (pointer === 0) return null;
-    requireInteger(pointer, 0, MAX_SEGMENTS * 2 ** 40 - 1, 'pointer', 'ERR_HEAP_FOREIGN_POINTER');
-    const index = segmentOf(pointer);
-    const offset = offsetOf(pointer);
-    const words = this.resolve(index);
-    if (words.length !== 0 && offset >= words.length * 4) s.failure = 'foreign';
-    if (offset >= words.length * 4) throw areaError(s, 'getAddress', pointer);
-    return { buffer: this.segmentBuffer(index), byteOffset: this.segmentByteOffset(index) + offset };
-  }
-
-  /**
-   * Words of segment `index`, mapped if need be, after noticing segments that others gave back. The view stays valid
-   * until the segment is given back, which cannot happen while a live object lies in it.
-   *
-   * @returns an empty array when it cannot be mapped; `resolveError` says why. @internal
-   */
-  resolve(index: number): Int32Array {
-    const s = this.state;
-    s.failure = 'foreign';
-    if (index < 0 || index >= MAX_SEGMENTS || !checkForFreedSegments(s)) return UNMAPPED;
-    return segmentWords(s, index);
-  }
-
-  /** The error after {@link resolve} came back empty. @internal */
-  resolveError(what: string, pointer: number): SharedHeapError {
-    return areaError(this.state, what, pointer);
-  }
-
-  /** Words of segment `index` if it is mapped here, else an empty array. Hot. @internal */
-  segmentI32(index: number): Int32Array {
-    return this.state.i32[index] ?? UNMAPPED;
-  }
-
-  /** Buffer that holds the mapped segment `index`. @internal */
-  segmentBuffer(index: number): SharedArrayBuffer {
-    const { state } = this;
-    return index === 0 ? state.buffer : state.segments[index]!.buffer;
-  }
-
-  /** Byte offset of the mapped segment `index` in its buffer. @internal */
-  segmentByteOffset(index: number): number {
-    const { state } = this;
-    return index === 0 ? state.byteOffset : state.segments[index]!.byteOffset;
-  }
-
   /** Gives superblocks that hold no object back, and segments that this empties. Follows dsa_trim. */
   trim(): void {
     const s = this.open();
@@ -327,12 +282,6 @@ export class DsaArea {
       lwlockReleaseNewest(s.p, s.ctl, poolWord(c), s.ns);
       if (!done) throw areaError(s, 'trim');
     }
-  }
-
-  private lock(what: string): AreaState {
-    const s = this.open();
-    if (!lockArea(s)) throw areaError(s, what);
-    return s;
   }
 
   /**
@@ -350,20 +299,6 @@ export class DsaArea {
     const s = this.lock('setSizeLimit');
     st64Big(s.ctl, C_LIMIT, limit);
     unlockArea(s);
-  }
-
-  /** The size limit in bytes; Infinity when there is none. Takes no lock. */
-  getSizeLimit(): number {
-    const { ctl } = this.open();
-    return isAllOnes64(ctl, C_LIMIT) ? Number.POSITIVE_INFINITY : ld64(ctl, C_LIMIT);
-  }
-
-  /** Bytes in all segments, segment 0 or the place included. Follows dsa_get_total_size. */
-  getTotalSize(): number {
-    const s = this.lock('getTotalSize');
-    const total = ld64(s.ctl, C_TOTAL);
-    unlockArea(s);
-    return total;
   }
 
   /** Keeps the area alive with nobody attached. @throws ERR_HEAP_ALREADY_PINNED. Follows dsa_pin. */
@@ -420,7 +355,7 @@ export class DsaArea {
   releaseInPlace(): void {
     const s = this.state;
     // Also after the area was detached, or lost its mappings to a resource owner: the reference is still there.
-    if (s.released || s.p.closed) throw closed();
+    if (s.released || s.p.closed) throw closedError();
     if (!s.inPlace) {
       throw new SharedHeapError('ERR_HEAP_BAD_ARGUMENT', 'only in-place areas are released this way', {
         hint: 'Call detach().',
@@ -430,44 +365,6 @@ export class DsaArea {
     if (!releaseReference(s)) throw areaError(s, 'releaseInPlace');
   }
 
-  /** PostgreSQL's dsa_dump as text. Not a consistent snapshot. Maps every segment. */
-  dump(): string {
-    const s = this.open();
-    const text = dumpArea(s);
-    if (text === null) throw areaError(s, 'dump');
-    return text;
-  }
-
-  /** Live segments, ascending. Maps them all. */
-  segments(): AreaSegment[] {
-    const s = this.open();
-    const rows = listSegments(s);
-    if (rows === null) throw areaError(s, 'segments');
-    return rows;
-  }
-
-  /** FreePageManagerDump of segment `index`; null when there is none. */
-  dumpFreePages(index: number): string | null {
-    const s = this.open();
-    requireInteger(index, 0, MAX_SEGMENTS - 1, 'segment index');
-    const text = dumpFreePages(s, index);
-    if (text === undefined) throw areaError(s, 'dumpFreePages');
-    return text;
-  }
-
-  /** Indexes of the segments that this participant has mapped. Takes no lock. */
-  mappedSegments(): number[] {
-    const s = this.open();
-    const indexes: number[] = [];
-    for (let index = 0; index < MAX_SEGMENTS; index++) if (s.i32[index]!.length !== 0) indexes.push(index);
-    return indexes;
-  }
-}
-
-function closed(): SharedHeapError {
-  return new SharedHeapError('ERR_HEAP_CLOSED', 'this participant is detached from the area', {
-    hint: 'Attach again by the handle of the area, or by its place.',
-  });
 }
 
 function badSize(size: unknown): SharedHeapError {

@@ -25,7 +25,7 @@ import {
 import { explainBadPointer } from './inspect.js';
 import { freeLarge } from './large.js';
 import { checkForFreedSegments, segmentWords } from './mapping.js';
-import { hiWord, loWord, pageOf, wordOf } from './pointer.js';
+import { fromWords, pageOf, wordOf } from './pointer.js';
 import { CLASS_RECIPROCAL, CLASS_SIZE, NUM_SIZE_CLASSES, SPAN_SIZE } from './size-classes.js';
 import { canUnlink, headMapped, poolWord, pushSpan, unlinkSpan } from './spans.js';
 import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
@@ -52,7 +52,6 @@ const SIZES = CLASS_SIZE;
 const RECIPROCALS = CLASS_RECIPROCAL;
 const PER_PAGE = STATE_PER_PAGE;
 const LIVE = STATE_LIVE;
-const TWO_32 = 2 ** 32;
 const WORDS_4_GIB = 2 ** 30;
 
 /* Outcomes of returnObject. */
@@ -64,21 +63,15 @@ const RETURNED = 1;
 const KEPT = 2;
 
 /**
- * Frees the object at `pointer`, any value.
+ * Frees the object at the pointer with these words; they come apart for the reason given at allocateObject.
  *
+ * @param lo low word, any 32 bits
+ * @param hi high word, 0 or more
  * @returns false with `failure` set
  */
-export function freePointer(s: AreaState, pointer: number): boolean {
-  let lo = pointer | 0;
-  let hi = 0;
-  if (lo !== pointer || lo < 0) {
-    hi = (pointer * (1 / TWO_32)) | 0;
-    const rest = pointer - hi * TWO_32;
-    lo = rest | 0;
-    if (lo >>> 0 !== rest || hi < 0) return explainBadPointer(s, pointer);
-  }
+export function freeObject(s: AreaState, lo: number, hi: number): boolean {
   const index = hi >>> 8;
-  if ((lo & 7) !== 0 || index >= SEGMENTS) return explainBadPointer(s, pointer);
+  if ((lo & 7) !== 0 || index >= SEGMENTS) return explainBadPointer(s, fromWords(lo, hi));
   if (s.listens && s.dsm.control[ATTENTION] !== s.dsm.attentionSeen) s.dsm.attend();
   const { ctl, p, ns } = s;
   if (ctl[FREED_COUNTER] !== s.freedSeen && !checkForFreedSegments(s)) return false;
@@ -86,14 +79,14 @@ export function freePointer(s: AreaState, pointer: number): boolean {
   if (a.length === 0) a = segmentWords(s, index);
   const page = ((hi & 0xff) << 20) | (lo >>> 12);
   // A segment that could not be mapped has no pages.
-  if (page >= s.pages[index]!) return explainBadPointer(s, pointer);
+  if (page >= s.pages[index]!) return explainBadPointer(s, fromWords(lo, hi));
   const map = (index === 0 ? MAP_FIRST : MAP_OTHER) + 2 * page;
   const spanLo = a[map]!;
   const entry = a[map + 1]!;
   const sizeClass = (entry >>> CLASS_SHIFT) & CLASS_MASK;
   const spanHi = entry & POINTER_BITS;
   if (sizeClass < 2 || sizeClass >= CLASSES) {
-    return sizeClass === 1 ? freeLarge(s, pointer, lo, hi, spanLo, spanHi) : explainBadPointer(s, pointer);
+    return sizeClass === 1 ? freeLarge(s, lo, hi, spanLo, spanHi) : explainBadPointer(s, fromWords(lo, hi));
   }
   const inBlock = entry >>> PAGE_SHIFT;
   const distance = (inBlock << 12) | (lo & 0xfff);
@@ -102,7 +95,7 @@ export function freePointer(s: AreaState, pointer: number): boolean {
   let sa = s.i32[spanHi >>> 8]!;
   if (sa.length === 0) {
     sa = segmentWords(s, spanHi >>> 8);
-    if (sa.length === 0) return explainBadPointer(s, pointer);
+    if (sa.length === 0) return explainBadPointer(s, fromWords(lo, hi));
   }
   const pool = POOLS + sizeClass * POOL_WORDS;
   if (acquire(p, ctl, pool, ns) === 0) {
@@ -118,7 +111,7 @@ export function freePointer(s: AreaState, pointer: number): boolean {
     state[at] !== LIVE
   ) {
     release(p, ctl, pool, ns);
-    return explainBadPointer(s, pointer);
+    return explainBadPointer(s, fromWords(lo, hi));
   }
   const w = (spanHi & 0xff) * WORDS_4_GIB + (spanLo >>> 2);
   const counters = sa[w + NALLOC_FIRST]!;
@@ -171,9 +164,7 @@ function returnLast(
 }
 
 /** Gives a span object back to its block of spans. False with `failure` set. */
-export function freeSpanObject(s: AreaState, pointer: number): boolean {
-  const hi = hiWord(pointer);
-  const lo = loWord(pointer);
+export function freeSpanObject(s: AreaState, lo: number, hi: number): boolean {
   if (!checkForFreedSegments(s)) return false;
   const a = segmentWords(s, hi >>> 8);
   if (a.length === 0) return false;

@@ -11,8 +11,8 @@ import { C_FREED_COUNTER, ENTRY_CLASS_SHIFT, S_NPAGES, S_START } from './area-la
 import { allocateObject } from './allocate.js';
 import { freeSpanObject } from './free.js';
 import { explainBadPointer } from './inspect.js';
-import { checkForFreedSegmentsLocked, lockArea, pageMapWord, unlockArea } from './mapping.js';
-import { fromWords, hiWord, loWord, pageHi, pageLo, pageOf, wordOf } from './pointer.js';
+import { checkForFreedSegmentsLocked, lockArea, pageMapWord, segmentWords, unlockArea } from './mapping.js';
+import { fromWords, pageHi, pageLo, pageOf, wordOf } from './pointer.js';
 import { putPages, rebin } from './segments.js';
 import { CLASS_BLOCK_OF_SPANS, CLASS_LARGE } from './size-classes.js';
 import { canUnlink, initSpan, unlinkSpan } from './spans.js';
@@ -35,18 +35,22 @@ const ENTRY_LARGE = CLASS_LARGE << ENTRY_CLASS_SHIFT;
  * Allocates a run of pages.
  *
  * @param npages pages, at least 1
- * @returns the pointer, or 0 with `failure` set
+ * @returns the words of the pointer as allocateObject does
  */
 export function allocateLarge(s: AreaState, npages: number): number {
-  const span = allocateObject(s, OF_SPANS);
-  if (span === 0) return 0;
-  if (!lockArea(s)) return dropSpan(s, span);
+  const spanLo = allocateObject(s, OF_SPANS);
+  const spanHi = s.hi;
+  if (spanHi < 0) return 0;
+  s.hi = -1;
+  if (!lockArea(s)) return dropSpan(s, spanLo, spanHi);
   const page = takePages(s, npages);
   const index = s.found;
-  const done = page >= 0 && describe(s, hiWord(span), loWord(span), index, page, npages);
+  const done = page >= 0 && describe(s, spanHi, spanLo, index, page, npages);
   if (page >= 0 && !done) undoPages(s, index, page, npages);
   unlockArea(s);
-  return done ? fromWords(pageLo(page), pageHi(index, page)) : dropSpan(s, span);
+  if (!done) return dropSpan(s, spanLo, spanHi);
+  s.hi = pageHi(index, page);
+  return pageLo(page);
 }
 
 /** Makes the span and the page map entry of a new large object. Under the area lock. False with `failure` set. */
@@ -68,9 +72,9 @@ function describe(
 }
 
 /** Gives the span object back after a failure that has set `failure` already. */
-function dropSpan(s: AreaState, span: number): 0 {
+function dropSpan(s: AreaState, lo: number, hi: number): 0 {
   const { failure } = s;
-  freeSpanObject(s, span);
+  freeSpanObject(s, lo, hi);
   s.failure = failure;
   return 0;
 }
@@ -83,18 +87,18 @@ function dropSpan(s: AreaState, span: number): 0 {
  */
 export function freeLarge(
   s: AreaState,
-  pointer: number,
   lo: number,
   hi: number,
   spanLo: number,
   spanHi: number,
 ): boolean {
-  if (!lockArea(s)) return false;
+  // The span may lie in a segment that this participant has not met yet.
+  const sa = segmentWords(s, spanHi >>> 8);
+  if (sa.length === 0 || !lockArea(s)) return false;
   if (s.ctl[FREED_COUNTER] !== s.freedSeen) checkForFreedSegmentsLocked(s);
   const index = hi >>> 8;
   const page = pageOf(lo, hi);
   const a = s.i32[index]!;
-  const sa = s.i32[spanHi >>> 8]!;
   const w = wordOf(spanLo, spanHi);
   const map = pageMapWord(index) + 2 * page;
   const state = s.state[index]!;
@@ -108,7 +112,7 @@ export function freeLarge(
     state[at] === LIVE;
   if (!ours || !canUnlink(s, sa, w)) {
     unlockArea(s);
-    return ours ? false : explainBadPointer(s, pointer);
+    return ours ? false : explainBadPointer(s, fromWords(lo, hi));
   }
   unlinkSpan(s, sa, w);
   state[at] = FREED;
@@ -116,5 +120,5 @@ export function freeLarge(
   a[map + 1] = 0;
   const done = putPages(s, index, page, sa[w + NPAGES]!) && rebin(s, index);
   unlockArea(s);
-  return freeSpanObject(s, fromWords(spanLo, spanHi)) && done;
+  return freeSpanObject(s, spanLo, spanHi) && done;
 }

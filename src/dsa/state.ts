@@ -110,6 +110,8 @@ export class AreaState {
   released = false;
   /** Segment that takePages found; a second result without an object. */
   found = 0;
+  /** High word of the pointer that the last allocation made, its second result; -1 when it failed. */
+  hi = 0;
 
   constructor(parts: AreaParts) {
     this.dsm = parts.dsm;

@@ -10,7 +10,7 @@ import { ENTRY_CLASS_SHIFT, ENTRY_PAGE_SHIFT, FULLNESS_CLASSES, S_NALLOC_FIRST, 
 import { allocateObject } from './allocate.js';
 import { freeSpanObject } from './free.js';
 import { checkForFreedSegmentsLocked, lockArea, pageMapWord, segmentWords, unlockArea } from './mapping.js';
-import { fromWords, hiWord, loWord, pageHi, pageLo, pageOf, wordOf } from './pointer.js';
+import { pageHi, pageLo, pageOf, wordOf } from './pointer.js';
 import { bestSegment, getPages, newSegment, NO_SEGMENT, putPages, releasePages } from './segments.js';
 import { CLASS_BLOCK_OF_SPANS, CLASS_CAPACITY, PAGES_PER_SUPERBLOCK } from './size-classes.js';
 import { canMoveHead, canUnlink, headMapped, initSpan, listWord, moveHead, pushSpan, unlinkSpan } from './spans.js';
@@ -95,23 +95,27 @@ export function undoPages(s: AreaState, index: number, page: number, n: number):
 function addSuperblock(s: AreaState, sizeClass: number): boolean {
   const forSpans = sizeClass === CLASS_BLOCK_OF_SPANS;
   const npages = forSpans ? 1 : PAGES_PER_SUPERBLOCK;
-  const span = forSpans ? 0 : allocateObject(s, CLASS_BLOCK_OF_SPANS);
-  if (!forSpans && span === 0) return false;
+  let spanLo = forSpans ? 0 : allocateObject(s, CLASS_BLOCK_OF_SPANS);
+  let spanHi = forSpans ? 0 : s.hi;
+  if (spanHi < 0) return false;
   if (!lockArea(s)) return false;
   const page = takePages(s, npages);
   const index = s.found;
   const startHi = page < 0 ? 0 : pageHi(index, page);
   const startLo = page < 0 ? 0 : pageLo(page);
-  // A block of spans is described by the span in its own first slot.
-  const spanHi = forSpans ? startHi : hiWord(span);
-  const spanLo = forSpans ? startLo : loWord(span);
+  if (forSpans) {
+    // A block of spans is described by the span in its own first slot.
+    spanHi = startHi;
+    spanLo = startLo;
+  }
   const done = page >= 0 && initSpan(s, sizeClass, spanLo, spanHi, startLo, startHi, npages);
   if (page >= 0 && !done) undoPages(s, index, page, npages);
   unlockArea(s);
   if (!done) return false;
   const a = s.i32[index]!;
   const from = page * STATE_PER_PAGE;
-  s.state[index]!.fill(STATE_UNUSED, from, from + CLASS_CAPACITY[sizeClass]!);
+  // One more than there are slots: the rest of the block begins where one more slot would, and must not look live.
+  s.state[index]!.fill(STATE_UNUSED, from, from + Math.min(CLASS_CAPACITY[sizeClass]! + 1, npages * STATE_PER_PAGE));
   // The page map leads to a span only once that span is complete.
   const map = pageMapWord(index) + 2 * page;
   for (let i = 0; i < npages; i++) {
@@ -156,5 +160,5 @@ export function destroySuperblock(
   const done = releasePages(s, index, page, npages);
   unlockArea(s);
   if (sizeClass === CLASS_BLOCK_OF_SPANS) return done;
-  return freeSpanObject(s, fromWords(spanLo, spanHi)) && done;
+  return freeSpanObject(s, spanLo, spanHi) && done;
 }
