@@ -26,8 +26,8 @@ import { explainBadPointer } from './inspect.js';
 import { freeLarge } from './large.js';
 import { checkForFreedSegments, segmentWords } from './mapping.js';
 import { fromWords, pageOf, wordOf } from './pointer.js';
-import { CLASS_RECIPROCAL, CLASS_SIZE, NUM_SIZE_CLASSES, SPAN_SIZE } from './size-classes.js';
-import { canUnlink, headMapped, poolWord, pushSpan, unlinkSpan } from './spans.js';
+import { CLASS_DUE_AT, CLASS_RECIPROCAL, CLASS_SIZE, NUM_SIZE_CLASSES, SPAN_SIZE } from './size-classes.js';
+import { canUnlink, countDue, headMapped, poolWord, pushSpan, unlinkSpan } from './spans.js';
 import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
 import { destroySuperblock } from './superblocks.js';
 
@@ -50,6 +50,7 @@ const CLASS_MASK = ENTRY_CLASS_MASK;
 const PAGE_SHIFT = ENTRY_PAGE_SHIFT;
 const SIZES = CLASS_SIZE;
 const RECIPROCALS = CLASS_RECIPROCAL;
+const DUE_AT = CLASS_DUE_AT;
 const PER_PAGE = STATE_PER_PAGE;
 const LIVE = STATE_LIVE;
 const WORDS_4_GIB = 2 ** 30;
@@ -118,7 +119,7 @@ export function freeObject(s: AreaState, lo: number, hi: number): boolean {
   const filing = sa[w + NMAX_FCLASS]!;
   const free = (counters & 0xffff) + 1;
   let outcome = RETURNED;
-  if ((free === 1 && filing >>> 16 === 3) || free === (filing & 0xffff)) {
+  if ((free === 1 && filing >>> 16 === 3) || free === (filing & 0xffff) || free === DUE_AT[sizeClass]) {
     outcome = returnLast(s, sizeClass, sa, w, spanLo, spanHi, state, at, k);
   } else {
     state[at] = counters >>> 16;
@@ -130,7 +131,7 @@ export function freeObject(s: AreaState, lo: number, hi: number): boolean {
 
 /**
  * Links slot `k`, whose state is `state[at]`, into the free list of its span when that changes where the span belongs:
- * it was full, or it is empty now. Under the lock of the pool. REFUSED and KEPT come with `failure` set.
+ * it was full, it is empty now, or it is due for a lower fullness class. Under the lock of the pool. REFUSED and KEPT come with `failure` set.
  */
 function returnLast(
   s: AreaState,
@@ -156,9 +157,16 @@ function returnLast(
     pushSpan(s, sizeClass, 2, spanLo, spanHi);
     return RETURNED;
   }
+  const crowded = filing >>> 16 === 2;
   if (free === (filing & 0xffff)) {
+    if (crowded) countDue(s, sizeClass, -1);
     const active = filing >>> 16 === 1 && (sa[w + PREV]! | sa[w + PREV + 1]!) === 0;
-    if (!active && !destroySuperblock(s, sizeClass, sa, w, spanLo, spanHi)) return KEPT;
+    if (!active && !destroySuperblock(s, sizeClass, sa, w, spanLo, spanHi)) {
+      if (crowded) countDue(s, sizeClass, 1);
+      return KEPT;
+    }
+  } else if (crowded && free === DUE_AT[sizeClass]) {
+    countDue(s, sizeClass, 1);
   }
   return RETURNED;
 }

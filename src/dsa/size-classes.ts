@@ -56,3 +56,9 @@ function buildMap(): Uint8Array {
   }
   return map;
 }
+
+/**
+ * Free slots with which a span of fullness class 2 has become due for a lower class: the first count for which
+ * used * 3 / capacity is below 2. Every class has at least 8 slots, so a span that was just full is never due.
+ */
+export const CLASS_DUE_AT: Int32Array = Int32Array.from(CLASS_CAPACITY, (nmax) => nmax - Math.ceil((2 * nmax) / 3) + 1);

@@ -93,6 +93,26 @@ function setWords(a: Int32Array, at: number, lo: number, hi: number): void {
   a[at + 1] = hi;
 }
 
+/** Most that the due count of a pool can say; from there on it stays until the next walk. */
+const MANY_DUE = 0xffff;
+
+/**
+ * How many spans of fullness class 2 belong into a lower class by now. C finds them by walking the whole list whenever
+ * the active superblock is full; with this count the walk is left out when it would move nothing. The count lies in
+ * the upper half of the first word of the pool's lock, which the lock leaves free. Under the lock of the pool.
+ */
+export function dueSpans(s: AreaState, sizeClass: number): number {
+  return s.ctl[poolWord(sizeClass)]! >>> 16;
+}
+
+/** Changes the due count by `by` (1 or -1), or sets it to 0 for `by` 0. Under the lock of the pool. */
+export function countDue(s: AreaState, sizeClass: number, by: number): void {
+  const word = poolWord(sizeClass);
+  const due = s.ctl[word]! >>> 16;
+  if (by === 0) s.ctl[word] = s.ctl[word]! & 0xffff;
+  else if (due !== MANY_DUE) s.ctl[word] = withHigh(s.ctl[word]!, due + by);
+}
+
 /** Sets `prevspan` of the span at (lo, hi), if that is one. */
 function setPrev(s: AreaState, lo: number, hi: number, prevLo: number, prevHi: number): void {
   if ((lo | hi) !== 0) setWords(s.i32[hi >>> 8]!, wordOf(lo, hi) + PREV, prevLo, prevHi);

@@ -110,6 +110,8 @@ export class AreaState {
   released = false;
   /** Segment that takePages found; a second result without an object. */
   found = 0;
+  /** Total segment size (two words) and freed counter for which all live segments were found mapped here. */
+  readonly mappedFor = [-1, -1, -1];
   /** High word of the pointer that the last allocation made, its second result; -1 when it failed. */
   hi = 0;
 

@@ -6,14 +6,25 @@
  * the area lock inside: pool c -> pool 0 -> area -> DSM control. Nothing throws; false comes with `failure` set.
  */
 
-import { ENTRY_CLASS_SHIFT, ENTRY_PAGE_SHIFT, FULLNESS_CLASSES, S_NALLOC_FIRST, S_NEXT, S_NPAGES, S_START } from './area-layout.js';
+import {
+  C_SEGMENT_HANDLES,
+  C_TOTAL,
+  ENTRY_CLASS_SHIFT,
+  ENTRY_PAGE_SHIFT,
+  FULLNESS_CLASSES,
+  MAX_SEGMENTS,
+  S_NALLOC_FIRST,
+  S_NEXT,
+  S_NPAGES,
+  S_START,
+} from './area-layout.js';
 import { allocateObject } from './allocate.js';
 import { freeSpanObject } from './free.js';
 import { checkForFreedSegmentsLocked, lockArea, pageMapWord, segmentWords, unlockArea } from './mapping.js';
 import { pageHi, pageLo, pageOf, wordOf } from './pointer.js';
 import { bestSegment, getPages, newSegment, NO_SEGMENT, putPages, releasePages } from './segments.js';
 import { CLASS_BLOCK_OF_SPANS, CLASS_CAPACITY, PAGES_PER_SUPERBLOCK } from './size-classes.js';
-import { canMoveHead, canUnlink, headMapped, initSpan, listWord, moveHead, pushSpan, unlinkSpan } from './spans.js';
+import { canMoveHead, canUnlink, countDue, dueSpans, headMapped, initSpan, listWord, moveHead, pushSpan, unlinkSpan } from './spans.js';
 import { type AreaState, STATE_PER_PAGE, STATE_UNUSED } from './state.js';
 
 /** Spans that a walk over one list may meet before the list must be a circle: one per page of the largest area. */
@@ -36,9 +47,13 @@ export function ensureActiveSuperblock(s: AreaState, sizeClass: number): boolean
   return addSuperblock(s, sizeClass);
 }
 
-/** Moves spans of fullness class 2 that have emptied to the class where they belong. */
+/**
+ * Moves spans of fullness class 2 that have emptied to the class where they belong. C's walk also maps the segment of
+ * every span on the list; it is left out when it would neither move nor map anything.
+ */
 function refileSpans(s: AreaState, sizeClass: number): boolean {
   const { ctl } = s;
+  if (dueSpans(s, sizeClass) === 0 && (s.fallback || allMapped(s))) return true;
   const nmax = CLASS_CAPACITY[sizeClass]!;
   const head = listWord(sizeClass, 2);
   let lo = ctl[head]!;
@@ -65,6 +80,22 @@ function refileSpans(s: AreaState, sizeClass: number): boolean {
     lo = nextLo;
     hi = nextHi;
   }
+  countDue(s, sizeClass, 0);
+  return true;
+}
+
+/** Tells whether this participant has every live segment mapped; looked up again only when their set has changed. */
+function allMapped(s: AreaState): boolean {
+  const { ctl } = s;
+  if (s.mappedFor[0] === ctl[C_TOTAL] && s.mappedFor[1] === ctl[C_TOTAL + 1] && s.mappedFor[2] === s.freedSeen) {
+    return true;
+  }
+  for (let index = 1; index < MAX_SEGMENTS; index++) {
+    if (ctl[C_SEGMENT_HANDLES + index] !== 0 && s.i32[index]!.length === 0) return false;
+  }
+  s.mappedFor[0] = ctl[C_TOTAL]!;
+  s.mappedFor[1] = ctl[C_TOTAL + 1]!;
+  s.mappedFor[2] = s.freedSeen;
   return true;
 }
 
