@@ -53,7 +53,7 @@ const RECORDED_IN_PLACE_SIZE = 1048576;
  * Takes out of a dump what cannot be compared: the random handle (an area in place has handle 0, which stays),
  * the mapping addresses, and the two counts of large spans, which the C original never initialises.
  */
-export function normalizeDump(text: string): string {
+function normalizeDump(text: string): string {
   let large = false;
   return text
     .replace(/^(dsa_area handle )(?!0:)[0-9a-f]+:/, '$1*:')

@@ -136,7 +136,7 @@ function parse(args: string[]): { paths: string[]; store: StoreKind; json: boole
 
 /** A line that overwrites itself, on a terminal only. */
 function progress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns ?? 80) - 1)}`);
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
 }
 
 function replayAll(paths: string[], store: StoreKind, show: (line: string) => void): ReplayReport {

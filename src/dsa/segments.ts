@@ -221,6 +221,11 @@ export function tailPages(size: number): number {
   return Math.ceil((Math.floor(size / PAGE_SIZE) * STATE_BYTES_PER_PAGE) / PAGE_SIZE);
 }
 
+/** Byte offset of the first page of a segment that can hold objects. Frozen fields only; needs no lock. */
+export function firstUsableByte(words: Int32Array): number {
+  return (Math.floor(ld64(words, H_SIZE) / PAGE_SIZE) - ld64(words, H_USABLE)) * PAGE_SIZE;
+}
+
 /** Asks the store for a planned segment; on `fallback` for smaller ones that still hold `n` pages. */
 function obtain(s: AreaState, n: number, first: Plan, budget: number): { segment: DsmSegment; plan: Plan } | null {
   let current: Plan | null = first;

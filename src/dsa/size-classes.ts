@@ -62,3 +62,13 @@ function buildMap(): Uint8Array {
  * used * 3 / capacity is below 2. Every class has at least 8 slots, so a span that was just full is never due.
  */
 export const CLASS_DUE_AT: Int32Array = Int32Array.from(CLASS_CAPACITY, (nmax) => nmax - Math.ceil((2 * nmax) / 3) + 1);
+
+/**
+ * Usable bytes of an object that is allocated with `bytes`: the object size of its class, or whole pages.
+ *
+ * @param bytes 1 or more
+ */
+export function usableSize(bytes: number): number {
+  if (bytes > MAX_SMALL_SIZE) return Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;
+  return CLASS_SIZE[CLASS_OF_EIGHTHS[(bytes + 7) >>> 3]!]!;
+}

@@ -174,14 +174,30 @@ export class Dsm extends DsmSession {
   }
 
   /**
-   * Declares a JavaScript thread gone, where the library cannot see that for itself; see `heap.watch`.
+   * Declares a JavaScript thread gone, where the library cannot see that for itself, and takes back what it left; see
+   * `heap.watch`. Any thread; may block on the DSM control lock.
    *
    * @param jsThread its `threadId`
-   * @returns the number of participants it had
+   * @returns the number of participants that were not known to be gone before
+   * @throws ERR_HEAP_LOCK_STALLED when its references could not be taken back now; the next join tries again
    */
   markDead(jsThread: number): number {
     this.requireOpen();
-    return this.table.markDead(requireInteger(jsThread, 0, MAX_THREAD_ID, 'thread id'));
+    const marked = this.table.markDead(requireInteger(jsThread, 0, MAX_THREAD_ID, 'thread id'));
+    // Also when it was known before: knowing alone takes nothing back.
+    this.takeBack();
+    return marked;
+  }
+
+  /** Taking back is the first thing that a joiner does; so somebody joins, and leaves at once. */
+  private takeBack(): void {
+    const { lockTimeout } = this.participant;
+    try {
+      this.table.join({ lockTimeout, release: (gone) => releaseMappings(this.parts, gone) }).leave();
+    } catch (error) {
+      // Then all that could be taken back was, and no slot came free: the gone have held locks.
+      if (!(error instanceof SharedHeapError && error.code === 'ERR_HEAP_PARTICIPANT_SLOTS')) throw error;
+    }
   }
 
   /**

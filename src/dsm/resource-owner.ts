@@ -9,7 +9,7 @@
 
 import { SharedHeapError } from '../errors/errors.js';
 import type { DsmSegment, Thrown } from './segment.js';
-import type { DsmSession } from './session.js';
+import { DsmSession } from './session.js';
 
 /**
  * In which order an owner detaches: `newest` first, as PostgreSQL has done since 17, or as the `array` that it used
@@ -38,7 +38,7 @@ export class ResourceOwner {
    * @throws ERR_HEAP_BAD_ARGUMENT when `dsm` or `parent` are something else, or belong to different participants
    */
   constructor(dsm: DsmSession, name: string, parent: ResourceOwner | null = null, order: ReleaseOrder = 'newest') {
-    if (typeof dsm?.requireOpen !== 'function') badArgument('dsm is not a participant');
+    if (!(dsm instanceof DsmSession)) badArgument('dsm is not a participant');
     if (typeof name !== 'string') badArgument('the name is not a string');
     if (parent !== null && !(parent instanceof ResourceOwner && parent.dsm === dsm)) {
       badArgument('the parent is not a resource owner of the same participant');

@@ -5,6 +5,6 @@ export type { Pointer } from './numbers.js';
 export type { AllocOptions, AttachOptions, HeapOptions } from './options.js';
 export { SharedHeap } from './shared-heap.js';
 export type { Size } from './sizes.js';
-export type { HeapFinding, HeapReport, HeapStats } from './stats.js';
+export type { HeapFinding, HeapReport, HeapStats, VerifyOptions } from './stats.js';
 export type { ViewOf, ViewType } from './typed-views.js';
 export type { Watchable, WatchablePool, WatchableWorker } from './watch.js';

@@ -11,10 +11,9 @@
  * map and a cache miss; `bytes` and `view` do it once for many accesses.
  */
 
-import type { DsaArea } from '../dsa/dsa.js';
+import { type DsaArea, firstUsableByte } from '../dsa/dsa.js';
 import { ATTENTION_WORD, type Dsm } from '../dsm/dsm.js';
 import { SharedHeapError } from '../errors/errors.js';
-import { allStructs, ld64 } from '../layout/layout.js';
 import { type Kind, type NumberView, SegmentViews, widthOf } from './segment-views.js';
 import { show } from './sizes.js';
 
@@ -28,7 +27,7 @@ export const POINTER_END = SPAN * (LAST_SEGMENT + 1);
 const UNMAPPED = new SegmentViews(new Int32Array(0), 0);
 
 /** Checks what arithmetic can tell of a pointer. */
-export function requirePointer(ptr: unknown): asserts ptr is number {
+function requirePointer(ptr: unknown): asserts ptr is number {
   if (typeof ptr !== 'number' || !Number.isInteger(ptr) || ptr < 0) {
     throw new SharedHeapError('ERR_HEAP_MISALIGNED_POINTER', 'ptr is not a whole number, 0 or more', {
       detail: `got ${show(ptr)}`,
@@ -53,19 +52,10 @@ export function requireCount(value: unknown, name: string): asserts value is num
 }
 
 /** The error of every call on a closed heap. */
-export function closedError(): SharedHeapError {
+function closedError(): SharedHeapError {
   return new SharedHeapError('ERR_HEAP_CLOSED', 'this heap object was closed', {
     hint: 'Attach again with a handle from a participant that is still open.',
   });
-}
-
-const PAGE_SIZE = 4096;
-
-/** Byte offset of the first page of a segment that can hold objects; both fields are fixed when the segment is made. */
-function firstUsableByte(mapping: Int32Array): number {
-  const header = allStructs().find(({ name }) => name === 'dsa_segment_header')!;
-  const value = (field: string) => ld64(mapping, header.rows.find(({ name }) => name === field)!.offset / 4);
-  return (Math.floor(value('size') / PAGE_SIZE) - value('usable_pages')) * PAGE_SIZE;
 }
 
 function outside(detail: string): SharedHeapError {

@@ -5,7 +5,7 @@
  * new typed array over the shared memory itself; how long that is valid is said there, because nothing can enforce it.
  */
 
-import { DSA_ALLOC_HUGE, DSA_ALLOC_NO_OOM, DSA_ALLOC_ZERO, type DsaArea } from '../dsa/dsa.js';
+import { DSA_ALLOC_HUGE, DSA_ALLOC_NO_OOM, DSA_ALLOC_ZERO, type DsaArea, usableSize } from '../dsa/dsa.js';
 import { SharedHeapError } from '../errors/errors.js';
 import { requireCount, SPAN } from './memory.js';
 import { HeapNumbers, type Pointer } from './numbers.js';
@@ -13,12 +13,11 @@ import { type AllocOptions, checkAllocOptions } from './options.js';
 import { parseSizeText, type Size, show } from './sizes.js';
 import { STRING_HEADER, TextCodec } from './strings.js';
 import { type AnyViewType, isViewType, type ViewOf, type ViewType } from './typed-views.js';
-import { usableSize } from './usable-size.js';
 
 /** Bytes copied at once by realloc. Every engine makes views of this size. */
 const COPY_CHUNK = 2 ** 30;
-/** Requests up to this size, in bytes, are allowed without the flag for huge ones. Any value below 1 GiB is right. */
-const SMALL = 8192;
+/** Requests up to this size, in bytes, are allowed without the flag for huge ones, which is the area's shortest way. */
+const ORDINARY = 2 ** 30 - 1;
 /** Longest text, in bytes: its length is stored in 32 bits. */
 const LONGEST_TEXT = 2 ** 32 - 1;
 
@@ -61,8 +60,7 @@ export abstract class HeapObjects extends HeapNumbers {
    */
   alloc(bytes: Size, options?: AllocOptions): Pointer {
     const area = this.open();
-    // Without flags the area takes its shortest way; up to this size none are needed.
-    if (options === undefined && typeof bytes === 'number' && bytes <= SMALL) return area.allocate(bytes);
+    if (options === undefined && typeof bytes === 'number' && bytes <= ORDINARY) return area.allocate(bytes);
     return area.allocate(sizeInBytes(bytes), allocFlags(options));
   }
 
@@ -189,7 +187,7 @@ export abstract class HeapObjects extends HeapNumbers {
       throw new SharedHeapError('ERR_HEAP_BAD_ARGUMENT', 'text is too long', { detail: `${length} bytes of UTF-8` });
     }
     const size = STRING_HEADER + length;
-    const ptr = area.allocate(size, size <= SMALL ? 0 : DSA_ALLOC_HUGE);
+    const ptr = area.allocate(size, size <= ORDINARY ? 0 : DSA_ALLOC_HUGE);
     try {
       this.setU32(ptr, 0, length);
       const bytes = this.#textBytes(area, ptr, length);

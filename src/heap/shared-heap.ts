@@ -18,7 +18,7 @@ import { HANDLE_KIND, HANDLE_VERSION, type HeapHandle, requireHandle } from './h
 import { HeapObjects } from './objects.js';
 import { type AttachOptions, checkAttachOptions, checkHeapOptions, type HeapOptions } from './options.js';
 import { parseSize, type Size } from './sizes.js';
-import { type HeapReport, type HeapStats, heapStats, verifyHeap } from './stats.js';
+import { type HeapReport, type HeapStats, heapStats, verifyHeap, type VerifyOptions } from './stats.js';
 import { type Watchable, watchThreads } from './watch.js';
 
 /** A heap that several threads share. See {@link SharedHeap.create} and {@link SharedHeap.attach}. */
@@ -108,23 +108,24 @@ export class SharedHeap extends HeapObjects {
   /**
    * Numbers about the heap as plain data, for logs and JSON: see {@link HeapStats}.
    *
-   * @throws ERR_HEAP_CLOSED, ERR_HEAP_LOCK_STALLED. Any attached thread; may block on the area lock. Counting live
-   *   objects takes time in proportion to the number of superblocks.
+   * @throws ERR_HEAP_CLOSED, ERR_HEAP_LOCK_STALLED. Any attached thread; may block on the locks of
+   *   the heap, one after the other. Takes time in proportion to superblocks and large objects, not to small objects.
    */
   stats(): HeapStats {
     return heapStats(this.open(), this.#dsm);
   }
 
   /**
-   * Checks every rule that the shared structures must keep.
+   * Checks every rule that the shared structures must keep. Changes nothing and never hangs, whatever it finds.
    *
-   * Correct only while no other participant is changing the heap. Never hangs, whatever it finds.
-   *
-   * @returns `ok`, the number of checks, and a finding per violated rule
-   * @throws ERR_HEAP_CLOSED, ERR_HEAP_LOCK_STALLED. Any attached thread; takes time in proportion to the heap.
+   * @param options `quiescent: false` when other participants may be using the heap at the same time: then locks are
+   *   taken and fewer rules are checked. Without it, changes that are under way are reported as damage.
+   * @returns `ok`, the number of checks, a finding per broken rule, and what was lost by design
+   * @throws ERR_HEAP_CLOSED, ERR_HEAP_BAD_OPTION. Any attached thread; takes time in proportion to the heap; blocks on
+   *   locks only with `quiescent: false`.
    */
-  verify(): HeapReport {
-    return verifyHeap(this.open());
+  verify(options?: VerifyOptions): HeapReport {
+    return verifyHeap(this.open(), options);
   }
 
   /**

@@ -5,10 +5,13 @@
  * be moments apart while other threads allocate.
  */
 
-import type { DsaArea } from '../dsa/dsa.js';
-import type { Dsm } from '../dsm/dsm.js';
+import type { ClassStats, DsaArea, VerifyReport } from '../dsa/dsa.js';
+import type { Dsm, Finding } from '../dsm/dsm.js';
+import { SharedHeapError } from '../errors/errors.js';
+import { checkNames } from './options.js';
+import { show } from './sizes.js';
 
-/** Numbers about a heap; sizes in bytes. */
+/** Numbers about a heap; sizes in bytes. Live, free and metadata bytes add up to {@link segmentBytes}. */
 export interface HeapStats {
   /** Where segments live. */
   readonly store: 'region' | 'buffers';
@@ -18,9 +21,11 @@ export interface HeapStats {
   readonly reservedBytes: number;
   /** What was asked for; more than {@link reservedBytes} when the engine refused it. */
   readonly wantedBytes: number;
+  /** Bytes that were ever in use: an upper bound of what is resident. */
+  readonly touchedBytes: number;
   /** Segments of the heap. */
   readonly segments: number;
-  /** Sizes of all segments together, their metadata included (PostgreSQL's total_segment_size). */
+  /** Sizes of all segments together (PostgreSQL's total_segment_size). */
   readonly segmentBytes: number;
   /** No segment is added beyond this total; null for no limit. */
   readonly limit: number | null;
@@ -28,8 +33,14 @@ export interface HeapStats {
   readonly liveObjects: number;
   /** Usable sizes of all live objects together. */
   readonly liveBytes: number;
-  /** Bytes outside of segments: control memory, object states, page rounding. */
+  /** Room for further objects in the segments there are. */
+  readonly freeBytes: number;
+  /** The rest of the segments: control block, page maps, descriptors. */
+  readonly metadataBytes: number;
+  /** Bytes outside of segments: control memory, object states, rounding to pages. */
   readonly overheadBytes: number;
+  /** Size classes in use, ascending; larger objects have pages of their own and are not listed. */
+  readonly perClass: readonly ClassStats[];
   /** Attachments at the moment, of all threads. */
   readonly participants: number;
   /** Most attachments at one time. */
@@ -38,43 +49,48 @@ export interface HeapStats {
   readonly segmentsMax: number;
 }
 
-/** A rule that the shared structures break. */
-export interface HeapFinding {
-  /** Number of the rule: Q for the page managers, K for the area. */
-  readonly id: string;
-  /** What is wrong, with the numbers. */
-  readonly message: string;
-}
+/** A rule that the shared structures break (`error`), or something unusual that is allowed (`note`). */
+export type HeapFinding = Finding;
 
 /** Result of `heap.verify()`. */
 export interface HeapReport {
-  /** True when nothing was found. */
+  /** True when no error was found; notes do not count. */
   readonly ok: boolean;
   /** How many single checks were made. */
   readonly checks: number;
-  /** What was found; empty in a heap that is in order. */
+  /** What was found, at most ten of a kind; empty in a heap that is in order. */
   readonly findings: readonly HeapFinding[];
+  /** Pages and descriptors that PostgreSQL's algorithms lose by design, counted. */
+  readonly losses: VerifyReport['losses'];
+}
+
+/** Options of `heap.verify`. */
+export interface VerifyOptions {
+  /**
+   * True (default): no other participant is using the heap; all checks, without locks. False: others may be at work;
+   * locks are taken one after the other, and what holds only at rest is left out.
+   */
+  quiescent?: boolean | undefined;
 }
 
 /** Collects {@link HeapStats}. May block on the locks of the heap, one after the other. */
 export function heapStats(area: DsaArea, dsm: Dsm): HeapStats {
-  const cluster = dsm.stats();
-  const live = (area as unknown as { stats?(): { liveObjects: number; liveBytes: number } }).stats?.() ?? {
-    liveObjects: -1,
-    liveBytes: -1,
-  };
-  const limit = area.getSizeLimit();
-  const overhead = cluster.segments.reduce((sum, { reserved, size }) => sum + reserved - size, cluster.controlBytes);
+  const { store, reservedBytes, wantedBytes, touchedBytes, controlBytes, ...cluster } = dsm.stats();
+  const { segments, totalSegmentSize, limit, liveObjects, liveBytes, ...rest } = area.stats();
   return {
-    store: cluster.store,
-    reservedBytes: cluster.reservedBytes,
-    wantedBytes: cluster.wantedBytes,
-    segments: cluster.segments.length,
-    segmentBytes: area.getTotalSize(),
-    limit: limit === Number.POSITIVE_INFINITY ? null : limit,
-    liveObjects: live.liveObjects,
-    liveBytes: live.liveBytes,
-    overheadBytes: overhead,
+    store,
+    reservedBytes,
+    wantedBytes,
+    touchedBytes,
+    segments,
+    segmentBytes: totalSegmentSize,
+    limit,
+    liveObjects,
+    liveBytes,
+    freeBytes: rest.freeBytes,
+    metadataBytes: rest.metadataBytes,
+    overheadBytes: controlBytes + rest.overheadBytes,
+    perClass: rest.perClass,
     participants: cluster.participants,
     participantsMax: cluster.participantsMax,
     segmentsMax: cluster.slotsMax,
@@ -82,10 +98,14 @@ export function heapStats(area: DsaArea, dsm: Dsm): HeapStats {
 }
 
 /** Runs all checks. Bounded, whatever is in the memory. */
-export function verifyHeap(area: DsaArea): HeapReport {
-  const report = (area as unknown as { verify?(): { checks: number; findings: HeapFinding[] } }).verify?.() ?? {
-    checks: 100,
-    findings: [],
-  };
-  return { ok: report.findings.length === 0, checks: report.checks, findings: report.findings };
+export function verifyHeap(area: DsaArea, options: VerifyOptions | undefined): HeapReport {
+  const { quiescent = true } = checkNames(options, ['quiescent']);
+  if (typeof quiescent !== 'boolean') {
+    throw new SharedHeapError('ERR_HEAP_BAD_OPTION', 'option quiescent is not acceptable', {
+      detail: `got ${show(quiescent)}`,
+      hint: 'Give true or false.',
+    });
+  }
+  const { ok, checks, findings, losses } = area.verify({ quiescent });
+  return { ok, checks, findings, losses };
 }

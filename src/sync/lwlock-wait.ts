@@ -8,8 +8,10 @@
  * that is fast, and starves waiters (an exclusive one for ever, under overlapping shared holders). So
  * `passes` counts such overtakings; at LWLOCK_MAX_PASSES the bar goes down: who has an older waiter in front of it, with
  * at least one of the two exclusive, must queue or stay queued. When the oldest has had its turn the count starts
- * again. A thread that read the count just before the bar fell can still slip through, each at most once; so an
- * exclusive waiter with k older ones is overtaken at most (k + 1) * (LWLOCK_MAX_PASSES + participants) times.
+ * again. A thread that read the count just before the bar fell can still slip through, each at most once; and a walk
+ * that finds the queue empty sets the count back, which can cross the arrival of the first waiter once. So an exclusive
+ * waiter with k older ones is overtaken at most (k + 2) * (LWLOCK_MAX_PASSES + participants) times, unless it sleeps
+ * through whole slices in which nobody holds the lock.
  *
  * While a thread sleeps, the lock it waits for is not in its held list: if it is killed there, it held nothing.
  */
@@ -55,46 +57,59 @@ export const SLICE_MS = 100;
  */
 const GRACE_MS = 20;
 
+/** How an acquirer stands to the queue: not in it, in it, in it and not woken for a slice. */
+type Standing = typeof NEWCOMER | typeof QUEUED | typeof OVERDUE;
+const NEWCOMER = 0;
+const QUEUED = 1;
+const OVERDUE = 2;
+
 /** Tells whether a lock in state `s` could be taken in `mode`, fairness aside. */
 export function isFree(s: number, mode: number): boolean {
   return mode === LW_EXCLUSIVE ? (s & ~HAS_WAITERS) === 0 : (s & (EXCLUSIVE_BIT | RECOVERING | POISONED)) === 0;
 }
 
-/** Tells whether fairness forbids `p` to take a lock that is free. */
-function barred(p: Participant, a: Int32Array, i: number, ns: number, mode: number, queued: boolean): boolean {
+/** A waiter with a better right to the lock than `p`, or NOBODY. */
+function rival(p: Participant, i: number, ns: number, mode: number, standing: Standing): number {
+  return olderWaiter(p, i, ns, mode, p.control[p.base + WAIT_TICKET]!, standing !== NEWCOMER);
+}
+
+/**
+ * Tells whether fairness forbids `p` to take a lock that is in state `s` and free. Not when nobody holds it at all and
+ * `p` has slept for a slice without being woken: those in front have had that long to take it, and may be dead.
+ */
+function barred(p: Participant, a: Int32Array, i: number, ns: number, mode: number, s: number, by: Standing): boolean {
   if (load(a, i + LOCK_PASSES) < LWLOCK_MAX_PASSES) return false;
-  return olderWaiter(p, i, ns, mode, p.control[p.base + WAIT_TICKET]!, queued) !== NOBODY;
+  return !(by === OVERDUE && s === HAS_WAITERS) && rival(p, i, ns, mode, by) !== NOBODY;
 }
 
 /** Keeps the count of overtakings after `p` took a lock that others wait for. */
-function countPass(p: Participant, a: Int32Array, i: number, ns: number, mode: number, queued: boolean): void {
-  const ticket = p.control[p.base + WAIT_TICKET]!;
-  if (queued && isOldest(p, i, ns, ticket)) store(a, i + LOCK_PASSES, 0);
-  else if (olderWaiter(p, i, ns, mode, ticket, queued) !== NOBODY) add(a, i + LOCK_PASSES, 1);
+function countPass(p: Participant, a: Int32Array, i: number, ns: number, mode: number, standing: Standing): void {
+  if (standing !== NEWCOMER && isOldest(p, i, ns, p.control[p.base + WAIT_TICKET]!)) store(a, i + LOCK_PASSES, 0);
+  else if (rival(p, i, ns, mode, standing) !== NOBODY) add(a, i + LOCK_PASSES, 1);
 }
 
 /**
  * Tries once to take the lock; the hold is noted already. Follows LWLockAttemptLock.
  *
- * @param queued true when `p` waits for this lock with a ticket
+ * @param by whether `p` waits for this lock with a ticket
  */
-export function attempt(p: Participant, a: Int32Array, i: number, ns: number, mode: number, queued: boolean): boolean {
+function attempt(p: Participant, a: Int32Array, i: number, ns: number, mode: number, by: Standing): boolean {
   let s = load(a, i + LOCK_STATE);
   for (;;) {
     if (!isFree(s, mode)) return false;
-    if ((s & HAS_WAITERS) !== 0 && barred(p, a, i, ns, mode, queued)) return false;
+    if ((s & HAS_WAITERS) !== 0 && barred(p, a, i, ns, mode, s, by)) return false;
     const found = compareExchange(a, i + LOCK_STATE, s, mode === LW_EXCLUSIVE ? s | p.exclusiveWord : s + 1);
     if (found === s) break;
     s = found;
   }
-  if ((s & HAS_WAITERS) !== 0) countPass(p, a, i, ns, mode, queued);
+  if ((s & HAS_WAITERS) !== 0) countPass(p, a, i, ns, mode, by);
   return true;
 }
 
 /** Notes the hold, tries once, and takes the note back when it failed. */
-function attemptNoted(p: Participant, a: Int32Array, i: number, ns: number, mode: number, queued: boolean): boolean {
+function attemptNoted(p: Participant, a: Int32Array, i: number, ns: number, mode: number, by: Standing): boolean {
   noteHold(p, ns, i, mode);
-  if (attempt(p, a, i, ns, mode, queued)) return true;
+  if (attempt(p, a, i, ns, mode, by)) return true;
   dropNewestHold(p);
   return false;
 }
@@ -139,20 +154,28 @@ export function sliceOf(p: Participant, begun: number): number {
   return Math.max(0, Math.min(SLICE_MS, begun + p.lockTimeout - now()));
 }
 
-/** Sleeps for a slice; counts it as a lost wake-up when the lock turned out to be there for `p` all along. */
+/**
+ * Sleeps for a slice. When nobody woke `p` in it, looks whether somebody should have: whoever is in front may be dead,
+ * which is noted; with nobody in front and the lock free, it was a lost wake-up, which is counted.
+ */
 function sleepSlice(p: Participant, a: Int32Array, i: number, ns: number, mode: number, begun: number): number {
   p.attend?.();
   const woken = sleepOnce(p, sliceOf(p, begun));
-  if (woken !== WAKE_NONE || !p.canBlock || !isDueTo(p, a, i, ns, mode)) return woken;
+  if (woken === WAKE_CHOSEN || livingRival(p, i, ns, mode) !== NOBODY) return woken;
+  if (woken !== WAKE_NONE || !p.canBlock || !isFree(load(a, i + LOCK_STATE), mode)) return woken;
   const late = sleepOnce(p, GRACE_MS);
-  if (late === WAKE_NONE && isDueTo(p, a, i, ns, mode)) p.lostWakeups++;
+  const due = late === WAKE_NONE && isFree(load(a, i + LOCK_STATE), mode);
+  if (due && rival(p, i, ns, mode, QUEUED) === NOBODY) p.lostWakeups++;
   return late;
 }
 
-/** Tells whether a walk of `wakeWaiters` would now choose `p`, and the lock is free for it. */
-function isDueTo(p: Participant, a: Int32Array, i: number, ns: number, mode: number): boolean {
-  if (!isFree(load(a, i + LOCK_STATE), mode)) return false;
-  return olderWaiter(p, i, ns, mode, p.control[p.base + WAIT_TICKET]!, true) === NOBODY;
+/** A waiter in front of `p` that is not known to be dead, or NOBODY. Those found dead are noted and count no more. */
+function livingRival(p: Participant, i: number, ns: number, mode: number): number {
+  for (let left = p.peers.highWater(); left > 0; left--) {
+    const slot = rival(p, i, ns, mode, QUEUED);
+    if (slot === NOBODY || p.peers.isAlive(slot) !== false) return slot;
+  }
+  return NOBODY;
 }
 
 /** Queues and sleeps until the lock is taken: phases 2 to 4. The hold is not noted. */
@@ -161,7 +184,7 @@ function waitForLock(p: Participant, a: Int32Array, i: number, ns: number, mode:
   let woken = WAKE_CHOSEN;
   enqueue(p, a, i, ns, mode);
   for (;;) {
-    if (attemptNoted(p, a, i, ns, mode, true)) {
+    if (attemptNoted(p, a, i, ns, mode, woken === WAKE_NONE ? OVERDUE : QUEUED)) {
       dequeue(p);
       return LW_SLEPT;
     }
@@ -183,10 +206,10 @@ export function acquireSlow(p: Participant, a: Int32Array, i: number, ns: number
     dropNewestHold(p);
     return refuse(p, FAIL_SELF, p.slot, 0, false);
   }
-  if (attempt(p, a, i, ns, mode, false)) return LW_ACQUIRED;
+  if (attempt(p, a, i, ns, mode, NEWCOMER)) return LW_ACQUIRED;
   for (let poll = p.spin; poll > 0; poll--) {
     if (!isFree(load(a, i + LOCK_STATE), mode)) continue;
-    if (attempt(p, a, i, ns, mode, false)) return LW_ACQUIRED;
+    if (attempt(p, a, i, ns, mode, NEWCOMER)) return LW_ACQUIRED;
     // Free, and not for us: polling would not change that.
     if (load(a, i + LOCK_PASSES) >= LWLOCK_MAX_PASSES) break;
   }
@@ -200,7 +223,7 @@ export function conditionalSlow(p: Participant, a: Int32Array, i: number, ns: nu
     dropNewestHold(p);
     return refuse(p, FAIL_SELF, p.slot, 0, false);
   }
-  if (attempt(p, a, i, ns, mode, false)) return LW_ACQUIRED;
+  if (attempt(p, a, i, ns, mode, NEWCOMER)) return LW_ACQUIRED;
   dropNewestHold(p);
   if ((load(a, i + LOCK_STATE) & POISONED) !== 0) return refuse(p, FAIL_POISONED, -1, 0, false);
   return refuse(p, FAIL_NONE, -1, 0, false);
@@ -212,7 +235,7 @@ export function acquireOrWaitSlow(p: Participant, a: Int32Array, i: number, ns: 
   if (first === LW_ACQUIRED || p.failure !== FAIL_NONE) return first;
   const begun = now();
   enqueue(p, a, i, ns, LW_WAIT_UNTIL_FREE);
-  if (attemptNoted(p, a, i, ns, mode, false)) {
+  if (attemptNoted(p, a, i, ns, mode, NEWCOMER)) {
     dequeue(p);
     return LW_ACQUIRED;
   }

@@ -35,7 +35,7 @@ export interface Peers {
  * 1 µs, parking and being woken at least 4 µs. Lower: threads park that would have had the lock sooner by looking
  * again; higher: they burn processor time that the holder may need.
  */
-export const DEFAULT_SPIN = 100;
+export const DEFAULT_SPIN = 200;
 
 /** One attached user of the shared memory. Made by `ParticipantTable.join`, used by one thread. */
 export class Participant {

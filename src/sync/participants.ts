@@ -133,9 +133,10 @@ export class ParticipantTable implements Peers {
    * Tells whether the owner of a slot lives. Any thread; does not block; about 10 µs on Linux (a file is read), less
    * for threads that were seen to be gone before.
    *
-   * @returns false for a free slot; undefined when it cannot be known (not Linux, and nobody reported the exit)
+   * @returns false for a free slot and for a number that is none; undefined when it cannot be known (not Linux, and nobody reported the exit)
    */
   isAlive(slot: number): boolean | undefined {
+    if (!this.#has(slot)) return false;
     const identity = load(this.#ids, FIRST_IDENTITY + slot * SLOT_UNITS);
     if (identity === 0n) return false;
     if (identity === this.#self) return true;
@@ -153,7 +154,7 @@ export class ParticipantTable implements Peers {
 
   /** Tells whether a slot belongs to the calling thread. Any thread; does not block. */
   isOwnThread(slot: number): boolean {
-    return load(this.#ids, FIRST_IDENTITY + slot * SLOT_UNITS) === this.#self;
+    return this.#has(slot) && load(this.#ids, FIRST_IDENTITY + slot * SLOT_UNITS) === this.#self;
   }
 
   /**
@@ -239,6 +240,11 @@ export class ParticipantTable implements Peers {
     store(this.#control, base + STATE, SLOT_FREE);
     store(this.#control, base + JS_THREAD, 0);
     compareExchange(this.#ids, FIRST_IDENTITY + p.slot * SLOT_UNITS, this.#self, 0n);
+  }
+
+  /** A damaged lock word can name any owner. */
+  #has(slot: number): boolean {
+    return slot >= 0 && slot < this.count;
   }
 
   /** Fills in a slot whose identity is this thread's own. */

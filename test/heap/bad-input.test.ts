@@ -268,6 +268,12 @@ describe.each(STORES)('bad input on %s', (store) => {
     }
   });
 
+  it('verify', () => {
+    for (const options of [null, 1, 'x', [], { quiet: true }, { quiescent: 'no' }, { quiescent: null }]) {
+      expect(tried(() => heap.verify(options as never))).toBe('ERR_HEAP_BAD_OPTION');
+    }
+  });
+
   it('watch', () => {
     const emitter = { on: () => emitter, off: () => emitter };
     for (const target of [

@@ -134,12 +134,16 @@ describe.each(STORES)('life of a heap on %s', (store) => {
       participants: 1,
       participantsMax: 5,
     });
+    expect(stats.liveBytes + stats.freeBytes + stats.metadataBytes).toBe(stats.segmentBytes);
+    expect(stats.perClass).toEqual([{ sizeClass: 25, objectSize: 1024, live: 1, free: 63, superblocks: 1 }]);
     expect(stats.reservedBytes).toBeGreaterThan(stats.segmentBytes);
+    expect(stats.touchedBytes).toBeLessThanOrEqual(stats.reservedBytes);
     expect(stats.overheadBytes).toBeGreaterThan(0);
     expect(heap.dump()).toContain('size class');
     const report = heap.verify();
     expect(report).toMatchObject({ ok: true, findings: [] });
-    expect(report.checks).toBeGreaterThan(10);
+    expect(report.checks).toBeGreaterThan(100);
+    expect(heap.verify({ quiescent: false })).toMatchObject({ ok: true, findings: [] });
     heap.free(ptr);
     heap.setLimit(Number.POSITIVE_INFINITY);
     expect(heap.stats()).toMatchObject({ limit: null, liveObjects: 0, liveBytes: 0 });
@@ -177,6 +181,7 @@ describe.each(STORES)('life of a heap on %s', (store) => {
     expect(report.ok).toBe(false);
     expect(report.findings.length).toBeGreaterThan(0);
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+    expect(report.findings.map(({ id }) => id)).toContain('K3');
     memory[at - 2]! -= 4096;
     expect(heap.verify().ok).toBe(true);
     heap.close();
@@ -194,20 +199,26 @@ describe('the region', () => {
     heap.close();
   });
 
-  it('gives a smaller segment when the wanted one does not fit any more', () => {
-    const heap = SharedHeap.create({ regionSize: '24MiB' });
-    // Growth doubles: 1, 1, 2, 2, 4, 4, 8 MiB would not fit, but most of the region can be used all the same.
-    const pointers: Pointer[] = [];
-    for (let ptr = heap.alloc(60_000, { orNull: true }); ptr !== 0; ptr = heap.alloc(60_000, { orNull: true })) {
-      pointers.push(ptr);
-    }
-    expect(pointers.length * 61_440).toBeGreaterThan(18 * 2 ** 20);
-    expect(codeOf(() => heap.alloc(60_000))).toBe('ERR_HEAP_OUT_OF_MEMORY');
-    for (const ptr of pointers) heap.free(ptr);
-    expect(heap.stats().liveObjects).toBe(0);
-    expect(heap.verify().findings).toEqual([]);
-    heap.close();
-  });
+  it.each(['creator', 'other'])(
+    'gives a smaller segment when the wanted one does not fit any more, to the %s',
+    (who) => {
+      const creator = SharedHeap.create({ regionSize: '24MiB' });
+      const other = SharedHeap.attach(creator.handle);
+      const heap = who === 'creator' ? creator : other;
+      // Growth doubles: 1, 1, 2, 2, 4, 4, 8 MiB would not fit, but most of the region can be used all the same.
+      const pointers: Pointer[] = [];
+      for (let ptr = heap.alloc(60_000, { orNull: true }); ptr !== 0; ptr = heap.alloc(60_000, { orNull: true })) {
+        pointers.push(ptr);
+      }
+      expect(pointers.length * 61_440).toBeGreaterThan(18 * 2 ** 20);
+      expect(codeOf(() => heap.alloc(60_000))).toBe('ERR_HEAP_OUT_OF_MEMORY');
+      for (const ptr of pointers) heap.free(ptr);
+      expect(heap.stats().liveObjects).toBe(0);
+      expect(heap.verify().findings).toEqual([]);
+      other.close();
+      creator.close();
+    },
+  );
 
   it('holds objects and numbers beyond 4 GiB', () => {
     const heap = SharedHeap.create();

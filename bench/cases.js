@@ -1,0 +1,74 @@
+/**
+ * Everything that can be measured, in the order of the table.
+ *
+ * A case is one workload with one subject. It is measured in a process of its own, so that no case inherits the heap,
+ * the garbage or the optimised code of another.
+ *
+ * @typedef {object} Prepared
+ * @property {number} [operations] operations of a call; when left out, the caller chooses a number that takes some ms
+ * @property {(operations: number) => unknown} run does them; what it returns keeps the engine from leaving work out
+ * @property {() => void} [close]
+ *
+ * @typedef {object} ThreadSamples
+ * @property {number[]} oneThread ns per operation of one thread that is alone
+ * @property {number[]} scaling operations per second of two threads over those of one
+ * @property {number[]} machineScaling the same for arithmetic that touches no memory
+ *
+ * @typedef {object} Measured
+ * @property {number[]} samples ns per operation
+ * @property {number} operations in each sample's batch
+ * @property {ThreadSamples} [threads]
+ *
+ * @typedef {object} Case
+ * @property {string} group workloads that are shown together
+ * @property {string} workload
+ * @property {string} id of the subject, short
+ * @property {string} subject as shown
+ * @property {boolean} [peer] not ours: the others are compared with it
+ * @property {string} [series] cases that differ in one quantity, ascending
+ * @property {() => Prepared} [prepare] for cases in one thread
+ * @property {(options: { quick: boolean }) => Promise<Measured>} [measure] for those that measure themselves
+ */
+
+import { ADDRESS_CASES } from './workloads/address.js';
+import { ALLOCATION_CASES } from './workloads/allocation.js';
+import { FLATNESS_CASES } from './workloads/flatness.js';
+import { LOCK_CASES } from './workloads/locks.js';
+import { PAGE_CASES } from './workloads/pages.js';
+import { THREAD_CASES } from './workloads/threads.js';
+
+/** What the groups are, for the table. */
+export const GROUPS = {
+  pair: 'pair: allocate an object of so many bytes and free it, over and over',
+  replace:
+    'replace: 10,000 live objects of 8 to 1024 bytes; free a random one, allocate another (random numbers included)',
+  all: 'all: allocate so many objects of so many bytes, then free them all; for each object',
+  address: 'address: a random pointer of so many live objects to its bytes',
+  pages: 'pages: FreePageManager, get a run of so many pages and put it back',
+  threads: 'threads: two threads on one area; time on the clock for each pair of both',
+  flatness: 'flatness: pair and replacement with ever more live objects of 64 bytes, with ever more segments',
+  locks: 'locks: acquire and release a lock that nobody else wants',
+};
+
+/** @type {readonly Case[]} */
+export const CASES = [
+  ...ALLOCATION_CASES,
+  ...ADDRESS_CASES,
+  ...PAGE_CASES,
+  ...THREAD_CASES,
+  ...FLATNESS_CASES,
+  ...LOCK_CASES,
+];
+
+/** @param {Case} one */
+export function nameOf({ workload, id }) {
+  return `${workload}/${id}`;
+}
+
+/**
+ * The cases that a name stands for: one case, all subjects of a workload, or a group.
+ * @param {string} name
+ */
+export function casesNamed(name) {
+  return CASES.filter((one) => [nameOf(one), one.workload, one.group].includes(name));
+}

@@ -1,0 +1,83 @@
+/** The rows as text for people. */
+
+import { GROUPS } from './cases.js';
+import { REFERENCE } from './summary.js';
+
+/**
+ * @typedef {import('./summary.js').Row} Row
+ * @typedef {[title: string, value: (row: Row) => string]} Column
+ */
+
+/** @param {number | null | undefined} value */
+function time(value) {
+  if (value === null || value === undefined) return '';
+  return value >= 1000 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+/** @param {number | null | undefined} value */
+function ratio(value) {
+  return value === null || value === undefined ? '' : value < 0.01 ? value.toPrecision(1) : value.toFixed(2);
+}
+
+/** @type {Column[]} */
+const ALWAYS = [
+  ['workload', (row) => row.workload],
+  ['subject', (row) => row.subject],
+  ['median', (row) => time(row.median)],
+  ['p25', (row) => time(row.p25)],
+  ['p75', (row) => time(row.p75)],
+  ['min', (row) => time(row.min)],
+  ['mean', (row) => time(row.mean)],
+];
+
+/** Shown where a row of the group has something to say. @type {Column[]} */
+const SOMETIMES = [
+  ['C', (row) => time(row.c)],
+  ['to C', (row) => ratio(row.ratioToC)],
+  ['to first', (row) => ratio(row.ratioToFirst)],
+  ['1 thread', (row) => time(row.threads?.oneThread)],
+  ['2 : 1', (row) => ratio(row.threads?.scaling)],
+  ['2 : 1 arithmetic', (row) => ratio(row.threads?.machineScaling)],
+  ['2 : 1 C', (row) => ratio(row.threads?.cScaling)],
+];
+
+/** @param {readonly Row[]} rows */
+function groupTable(rows) {
+  const peers = new Set(rows.flatMap((row) => Object.keys(row.ratioToPeers)));
+  const toPeers = [...peers].map(
+    (peer) => /** @type {Column} */ ([`to ${peer}`, (row) => ratio(row.ratioToPeers[peer])]),
+  );
+  const columns = [
+    ...ALWAYS,
+    ...[...SOMETIMES, ...toPeers].filter(([, value]) => rows.some((row) => value(row) !== '')),
+  ];
+  const lines = [columns.map(([title]) => title), ...rows.map((row) => columns.map(([, value]) => value(row)))];
+  const widths = columns.map((_, i) => Math.max(...lines.map((line) => (line[i] ?? '').length)));
+  return lines.map((line) =>
+    line
+      .map((cell, i) => (i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/**
+ * @param {ReturnType<typeof import('./machine.js').machineFacts>} machine
+ * @param {readonly Row[]} rows
+ * @returns {string}
+ */
+export function textReport(machine, rows) {
+  const at = machine.commit === null ? '' : ` at ${machine.commit}${machine.changed ? ' with changes' : ''}`;
+  const { cpu, cpus, postgresql, label } = REFERENCE;
+  const lines = [
+    `sharedheap ${machine.version}${at}, ${machine.date}`,
+    `${machine.cpu}, ${machine.cores} processors, load ${machine.loadBefore.join(' ')}; Node ${machine.node}`,
+    `Times in ns for one operation. Ratios are time over time: below 1 is faster than the other.`,
+    `C: PostgreSQL ${postgresql} on ${cpu}, ${cpus} processors; ${label}.`,
+  ];
+  for (const [group, title] of Object.entries(GROUPS)) {
+    const members = rows.filter((row) => row.group === group);
+    if (members.length > 0) lines.push('', title, ...groupTable(members).map((line) => `  ${line}`));
+  }
+  return lines.join('\n');
+}
