@@ -1,4 +1,4 @@
-import Piscina from 'piscina';
+import { Piscina } from 'piscina';
 import { SharedHeap } from 'sharedheap';
 
 const heap = SharedHeap.create();

@@ -47,8 +47,8 @@ function golden(name: string): { kind: string; ops: string[]; results: string[] 
 
 describe.each(['region', 'buffers'])('recorded traces on the store %s', (store) => {
   it.each(FOLDERS)('$folder: nothing differs', ({ folder, files, operations }) => {
-    const { status, stdout, last } = replay(join(GOLDEN, folder), '--store', store);
-    expect(last, stdout).toBe(`${files} files, ${operations} operations, 0 differences`);
+    const { status, stdout, stderr, last } = replay(join(GOLDEN, folder), '--store', store);
+    expect(last, stdout + stderr).toBe(`${files} files, ${operations} operations, 0 differences`);
     expect(status).toBe(0);
   });
 });

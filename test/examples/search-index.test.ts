@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FileIndex } from '../../examples/search-index/file-index.js';
+import { Indexer } from '../../examples/search-index/indexer.js';
+import { Verifier } from '../../examples/search-index/verify.js';
 
 const SCRIPT = fileURLToPath(new URL('../../examples/search-index/main.js', import.meta.url));
 
@@ -70,6 +73,44 @@ describe.each(['region', 'buffers'])('the search index on the store %s', (store)
     expect(report.verify.checks).toBeGreaterThan(400);
     expect(stderr.trimEnd().split('\n').at(-1)).toBe(`verify: ${report.verify.checks} checks, 0 failed`);
     expect(status).toBe(0);
+  });
+});
+
+describe('--verify notices', () => {
+  /** Indexes two files in this thread, lets something go wrong, and counts the checks that fail. */
+  function failures(damage: (memory: Uint8Array) => void): number {
+    const paths = [join(folder, 'bread.txt'), join(folder, 'pizza.txt')];
+    const indexed = paths.map((path) => {
+      const indexer = new Indexer();
+      indexer.read(path);
+      indexer.analyse();
+      const memory = new Uint8Array(indexer.size);
+      indexer.write(memory);
+      return { path, memory };
+    });
+    damage(indexed[0]!.memory);
+    const files = indexed.map(({ path, memory }) => ({ path, index: new FileIndex(memory) }));
+    const verifier = new Verifier(paths, files, 'dough', 5);
+    verifier.checkAnswers(files, 'now');
+    return verifier.failures.length;
+  }
+
+  it('nothing in what is right', () => {
+    expect(failures(() => {})).toBe(0);
+  });
+
+  it('a byte of text that is wrong', () => {
+    expect(failures((memory) => memory.fill(33, memory.length - 2, memory.length - 1))).toBeGreaterThan(0);
+  });
+
+  it('a term that is lost', () => {
+    // The hash of the first term: behind the header of 5 words and the starts of 3 lines.
+    expect(failures((memory) => memory.fill(0, 8 * 4, 9 * 4))).toBeGreaterThan(0);
+  });
+
+  it('a file that is missing from the index', () => {
+    const path = join(folder, 'bread.txt');
+    expect(new Verifier([path], [], 'dough', 5).failures).toEqual([`${path}: text, not indexed`]);
   });
 });
 
