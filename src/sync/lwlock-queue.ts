@@ -66,7 +66,7 @@ import {
 } from './participant-layout.js';
 
 /** Answer of {@link waiterMode} for a slot that does not wait for the lock. */
-export const NOT_WAITING = -1;
+const NOT_WAITING = -1;
 /** Answer of {@link olderWaiter} when there is none. */
 export const NOBODY = -1;
 /** Answer of `walk` when nobody waits to acquire the lock, but somebody waits until it is free. */
@@ -123,7 +123,7 @@ export function leaveQueue(p: Participant, a: Int32Array, i: number, ns: number)
  * Mode in which the owner of `slot` waits for the lock, or {@link NOT_WAITING}; `p.seenTicket` is its ticket then.
  * The two looks at `wait_seq` make sure that all fields belong to one wait. Known dead waiters do not count.
  */
-export function waiterMode(p: Participant, slot: number, ns: number, i: number): number {
+function waiterMode(p: Participant, slot: number, ns: number, i: number): number {
   const c = p.control;
   const b = p.peers.slotBase(slot);
   const seq = load(c, b + WAIT_SEQ);

@@ -49,7 +49,7 @@ import { WAIT_TICKET, WAKE_CHOSEN, WAKE_NONE } from './participant-layout.js';
  * Longest sleep, in milliseconds, before a waiter looks around: is the owner gone, is the time over. Lower: idle waiters
  * wake more often; higher: a death without a notice is found later.
  */
-export const SLICE_MS = 100;
+const SLICE_MS = 100;
 /**
  * Further sleep, in milliseconds, of a waiter whose slice ended while the lock was free for it: so long a releaser may
  * take between freeing the lock and waking somebody. Lower: a preempted releaser is counted as a lost wake-up; higher: a
@@ -64,7 +64,7 @@ const QUEUED = 1;
 const OVERDUE = 2;
 
 /** Tells whether a lock in state `s` could be taken in `mode`, fairness aside. */
-export function isFree(s: number, mode: number): boolean {
+function isFree(s: number, mode: number): boolean {
   return mode === LW_EXCLUSIVE ? (s & ~HAS_WAITERS) === 0 : (s & (EXCLUSIVE_BIT | RECOVERING | POISONED)) === 0;
 }
 

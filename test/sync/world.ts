@@ -27,6 +27,8 @@ export interface TestWorld {
   readonly vars: BigInt64Array;
   readonly table: ParticipantTable;
   readonly tranches: TrancheTable;
+  /** What workers have thrown. */
+  readonly failures: Error[];
   join(lockTimeout?: number): Participant;
 }
 
@@ -43,6 +45,7 @@ export function makeWorld(count = 8): TestWorld {
     vars: new BigInt64Array(buffer),
     table,
     tranches,
+    failures: [],
     join: (lockTimeout = 30_000) => table.join({ lockTimeout, release: () => {} }),
   };
 }
@@ -61,7 +64,10 @@ export function startJob<T = Record<string, number>>(world: TestWorld, job: stri
   });
   const result = new Promise<T>((resolve, reject) => {
     worker.once('message', resolve);
-    worker.once('error', reject);
+    worker.once('error', (error: Error) => {
+      world.failures.push(error);
+      reject(error);
+    });
     worker.once('exit', (code) => reject(new Error(`the worker ended with ${code}`)));
   });
   // A job that is ended on purpose has nobody who waits for its result.
@@ -69,12 +75,10 @@ export function startJob<T = Record<string, number>>(world: TestWorld, job: stri
   return { worker, result };
 }
 
-/** Sleeps, without the event loop, until the word has the value; false after `ms`. */
-export function waitForWord(i32: Int32Array, word: number, value: number, ms = 20_000): boolean {
-  const end = performance.now() + ms;
-  while (Atomics.load(i32, word) !== value) {
-    if (performance.now() > end) return false;
-    Atomics.wait(i32, word, Atomics.load(i32, word), 1);
+/** Waits until the word has the value. Throws the error of a worker that has failed meanwhile. */
+export async function untilWord(world: TestWorld, word: number, value = 1): Promise<void> {
+  while (Atomics.load(world.i32, word) !== value) {
+    if (world.failures.length > 0) throw world.failures[0]!;
+    await new Promise((resolve) => setTimeout(resolve, 1));
   }
-  return true;
 }

@@ -90,13 +90,16 @@ const jobs = {
         i32[total]++;
         handed++;
         Atomics.store(i32, last, me);
+        Atomics.notify(i32, last);
       }
       for (let poll = 0; Atomics.load(i32, want + 1 - me) === 0; poll++) {
         if (poll > 200) Atomics.wait(i32, want + 1 - me, 0, 10);
       }
       if (i32[total] % 100 === 0) for (let poll = 0; poll < 3000 && !otherSleeps(); poll++);
       release(p);
-      for (let poll = 0; poll < 200 && Atomics.load(i32, last) === me; poll++);
+      for (let poll = 0; poll < 2000 && Atomics.load(i32, last) === me; poll++);
+      // The other one is not running: do not stand in its way.
+      if (Atomics.load(i32, last) === me) Atomics.wait(i32, last, me, 5);
     }
     release(p);
     // The other one may be waiting for us to want the lock.
