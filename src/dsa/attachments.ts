@@ -12,11 +12,12 @@ import { ld64 } from '../layout/layout.js';
 import { C_HIGH } from './area-layout.js';
 
 /**
- * Notes this participant as attached; the caller has counted it. Under the area lock. A note that stands in its slot is
- * that of a predecessor who is gone: it is overwritten, so its reference is taken back here.
+ * Notes this participant as attached, and counts it. Under the area lock. A note that stands in its slot is its own,
+ * since it left an in-place area without releasing it, or that of a predecessor who is gone: either way that one's
+ * reference becomes this one's.
  */
 export function noteAttached(s: AreaState): void {
-  if (s.attachments[s.p.slot] !== 0) s.ctl[C_REFCNT] = s.ctl[C_REFCNT]! - 1;
+  if (s.attachments[s.p.slot] === 0) s.ctl[C_REFCNT] = s.ctl[C_REFCNT]! + 1;
   s.attachments[s.p.slot] = s.p.generation;
 }
 

@@ -41,7 +41,7 @@ import {
   POOL_WORDS,
   SEGMENT_MAGIC,
 } from './area-layout.js';
-import { dropReference, isNoted, noteAttached, noteDetached, sweepAttachments } from './attachments.js';
+import { dropReference, noteAttached, noteDetached, sweepAttachments } from './attachments.js';
 import { lockArea, unlockArea, unmapSegment } from './mapping.js';
 import { binOf, ordinaryMetadata, tailPages } from './segments.js';
 import { NUM_SIZE_CLASSES, PAGE_SIZE } from './size-classes.js';
@@ -89,7 +89,6 @@ function buildControl(words: Int32Array, size: number, handle: number, options: 
   words[C_SEGMENT_HANDLES] = handle;
   stAllOnes64(words, C_LIMIT);
   st64(words, C_TOTAL, size);
-  words[C_REFCNT] = 1;
   words[C_TRANCHE] = options.trancheId;
   for (let bin = 0; bin < NUM_BINS; bin++) stAllOnes64(words, C_BINS + 2 * bin);
   lwlockInitialize(words, C_LOCK, options.trancheId);
@@ -213,8 +212,6 @@ function enter(s: AreaState): SharedHeapError | null {
   if (!lockArea(s)) return areaError(s, 'attach');
   const alive = s.ctl[C_REFCNT]! > 0;
   if (alive) {
-    // A participant that left an in-place area without releasing it still counts.
-    if (!isNoted(s)) s.ctl[C_REFCNT] = s.ctl[C_REFCNT]! + 1;
     noteAttached(s);
     // Only now, so that an area whose participants have all died lives on in the one that still wants it.
     sweepAttachments(s);

@@ -106,6 +106,7 @@ interface PoolSums {
 /** Sums over the spans of a pool, of which there are at most `limit`. Under its lock. Null with `failure` set. */
 function sumPool(s: AreaState, sizeClass: number, limit: number): PoolSums | null {
   const sums = { spans: 0, free: 0, pages: 0 };
+  s.failure = 'none';
   for (let fclass = 0; fclass < FULLNESS_CLASSES; fclass++) {
     const head = listWord(sizeClass, fclass);
     let lo = s.ctl[head]!;
@@ -113,7 +114,8 @@ function sumPool(s: AreaState, sizeClass: number, limit: number): PoolSums | nul
     while ((lo | hi) !== 0) {
       const words = hi >>> 8 < MAX_SEGMENTS ? peekSegment(s, hi >>> 8) : s.ctl.subarray(0, 0);
       const w = wordOf(lo, hi);
-      if (words.length === 0 && s.failure !== 'none') return null;
+      // A span cannot lie in a segment that was given back; other failures are not the list's.
+      if (words.length === 0 && s.failure !== 'none' && s.failure !== 'stale') return null;
       if (w + S_NPAGES >= words.length || ++sums.spans > limit) {
         s.failure = 'corrupt';
         s.thrown = `list ${fclass} of pool ${sizeClass} is no list of spans`;

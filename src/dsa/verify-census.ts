@@ -57,12 +57,12 @@ export const SLOT_SPAN = 2;
 export const SLOT_UNKNOWN = 3;
 
 /** Pages of metadata of a segment by the formula for ordinary segments. */
-export function ordinaryMetaPages(pages: number, fixed: number): number {
+function ordinaryMetaPages(pages: number, fixed: number): number {
   return Math.ceil((fixed + 8 * pages) / PAGE_SIZE);
 }
 
 /** Pages of metadata of a segment made for one request of `usable` pages; the map has entries for metadata, too. */
-export function oddMetaPages(usable: number): number {
+function oddMetaPages(usable: number): number {
   const bytes = FIXED_BYTES_OTHER + 8 * usable;
   return Math.ceil((bytes + Math.ceil(bytes / (PAGE_SIZE - 8)) * 8) / PAGE_SIZE);
 }

@@ -35,12 +35,24 @@ export function checkFrozen(c: AreaCensus): void {
   const handle = s.inPlace ? 0 : s.segments[0]!.handle;
   const side = s.side?.handle ?? 0;
   f.check('K1', ctl[C_HANDLE]! >>> 0 === handle, () => `the handle is ${ctl[C_HANDLE]! >>> 0}, not ${handle}`);
-  f.check('K1', ctl[C_SIDE_HANDLE]! >>> 0 === side, () => `the state segment is ${ctl[C_SIDE_HANDLE]! >>> 0}, not ${side}`);
-  f.check('K1', ctl[C_SEGMENT_HANDLES] === ctl[C_HANDLE], () => `segment 0 has the handle ${ctl[C_SEGMENT_HANDLES]! >>> 0}`);
+  f.check(
+    'K1',
+    ctl[C_SIDE_HANDLE]! >>> 0 === side,
+    () => `the state segment is ${ctl[C_SIDE_HANDLE]! >>> 0}, not ${side}`,
+  );
+  f.check(
+    'K1',
+    ctl[C_SEGMENT_HANDLES] === ctl[C_HANDLE],
+    () => `segment 0 has the handle ${ctl[C_SEGMENT_HANDLES]! >>> 0}`,
+  );
   const init = initSegmentSize(s);
   const max = maxSegmentSize(s);
   const sizes = init >= MIN_SEGMENT_SIZE && max >= init && max <= MAX_SEGMENT_SIZE;
-  f.check('K1', sizes && (s.inPlace || init === s.segments[0]!.mapLength), () => `segment sizes are ${init} to ${max} bytes`);
+  f.check(
+    'K1',
+    sizes && (s.inPlace || init === s.segments[0]!.mapLength),
+    () => `segment sizes are ${init} to ${max} bytes`,
+  );
 }
 
 /** K3. */
@@ -91,7 +103,11 @@ export function checkLocalMaps(c: AreaCensus): void {
     const segment = s.segments[index] ?? null;
     const words = s.i32[index]!;
     if (segment === null) {
-      f.check('K19', words === UNMAPPED && s.pages[index] === 0, () => `segment ${index} has words here and no mapping`);
+      f.check(
+        'K19',
+        words === UNMAPPED && s.pages[index] === 0,
+        () => `segment ${index} has words here and no mapping`,
+      );
       continue;
     }
     const handle = ctl[C_SEGMENT_HANDLES + index]! >>> 0;

@@ -73,7 +73,9 @@ function checkStates(
   const { f, slots: allocated } = c;
   const block = sizeClass === CLASS_BLOCK_OF_SPANS;
   // One more than there are slots: what is left of a superblock begins there, and free() must not take it for an object.
-  const end = block ? SPANS_PER_BLOCK + 1 : Math.min(CLASS_CAPACITY[sizeClass]! + 1, PAGES_PER_SUPERBLOCK * STATE_PER_PAGE);
+  const end = block
+    ? SPANS_PER_BLOCK + 1
+    : Math.min(CLASS_CAPACITY[sizeClass]! + 1, PAGES_PER_SUPERBLOCK * STATE_PER_PAGE);
   f.checks += end;
   for (let k = 0; k < end; k++) {
     const got = state[from + k]!;

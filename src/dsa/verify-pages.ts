@@ -5,7 +5,13 @@
  * At rest after all pools were checked, or under the area lock.
  */
 
-import { type FreePageExpectation, type FreePageManager, type FreeRun, isLostRoot, verifyFreePages } from '../freepage/freepage.js';
+import {
+  type FreePageExpectation,
+  type FreePageManager,
+  type FreeRun,
+  isLostRoot,
+  verifyFreePages,
+} from '../freepage/freepage.js';
 import { ld64 } from '../layout/layout.js';
 import { H_BIN } from './area-layout.js';
 import { peekManager } from './peek.js';
@@ -98,7 +104,11 @@ function claimManaged(c: AreaCensus, segment: SegmentCensus, manager: FreePageMa
 /** K14: pages that nobody has claimed were lost by the page manager. Returns how many of them look like that. */
 function checkUnclaimed(c: AreaCensus, { index, uses, pages }: SegmentCensus, manager: FreePageManager): number {
   let roots = 0;
-  for (let page = uses.indexOf(PAGE_UNCLAIMED); page >= 0 && page < pages; page = uses.indexOf(PAGE_UNCLAIMED, page + 1)) {
+  for (
+    let page = uses.indexOf(PAGE_UNCLAIMED);
+    page >= 0 && page < pages;
+    page = uses.indexOf(PAGE_UNCLAIMED, page + 1)
+  ) {
     c.lostPages++;
     if (c.f.check('K14', isLostRoot(manager, page), () => `segment ${index}: page ${page} belongs to nothing`)) roots++;
   }
@@ -114,7 +124,10 @@ function checkEntries(c: AreaCensus, { index, uses, words, map, pages }: Segment
     const lo = words[map + 2 * page]!;
     const hi = words[map + 2 * page + 1]!;
     if ((lo | hi) !== 0) {
-      c.f.error('K20', `segment ${index}: the page map has the entry ${show(lo, hi)} for page ${page}, used for ${PAGE_USES[use]}`);
+      c.f.error(
+        'K20',
+        `segment ${index}: the page map has the entry ${show(lo, hi)} for page ${page}, used for ${PAGE_USES[use]}`,
+      );
     }
   }
 }
@@ -136,6 +149,10 @@ function account(c: AreaCensus, { index, uses, pages, size }: SegmentCensus): Se
     tailBytes: size - pages * PAGE_SIZE,
   };
   const taken = row.superblock + row.spanBlock + row.large + row.tree + row.recycle + row.free + row.lost;
-  c.f.check('K14', row.meta + taken === pages, () => `segment ${index}: ${row.meta + taken} of ${pages} pages are accounted for`);
+  c.f.check(
+    'K14',
+    row.meta + taken === pages,
+    () => `segment ${index}: ${row.meta + taken} of ${pages} pages are accounted for`,
+  );
   return row;
 }

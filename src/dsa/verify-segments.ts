@@ -65,7 +65,11 @@ function checkHeader(c: AreaCensus, { index, words, size, pages, metaPages, geom
   const fixed = index === 0 ? FIXED_BYTES_FIRST : FIXED_BYTES_OTHER;
   f.check('K1', words[H_MAGIC] === magic, () => `segment ${index} has the magic ${words[H_MAGIC]}, not ${magic}`);
   f.check('K2', words[H_FREED] === 0, () => `segment ${index} is live and marked as freed`);
-  f.check('K6', ld64(words, H_SIZE) === size, () => `segment ${index} says ${ld64(words, H_SIZE)} bytes and has ${size}`);
+  f.check(
+    'K6',
+    ld64(words, H_SIZE) === size,
+    () => `segment ${index} says ${ld64(words, H_SIZE)} bytes and has ${size}`,
+  );
   f.check('K6', geometrySound, () => {
     return `segment ${index} of ${pages} pages says that ${ld64(words, H_USABLE)} are usable`;
   });
@@ -83,7 +87,8 @@ function checkSlot(c: AreaCensus, name: string, handle: number, mapping: DsmSegm
     return;
   }
   const { facts } = looked;
-  if (!f.check('M7', facts !== null, () => `${name} (handle ${handle}) is not live in the cluster`) || facts === null) return;
+  if (!f.check('M7', facts !== null, () => `${name} (handle ${handle}) is not live in the cluster`) || facts === null)
+    return;
   f.check('M7', facts.pinned, () => `${name} (handle ${handle}) is not pinned`);
   if (mapping === null) return;
   f.check('M7', mappingMatches(mapping, facts) && facts.tailPages >= tail, () => {
@@ -105,8 +110,11 @@ function walkBin(c: AreaCensus, bin: number, filed: Uint8Array): void {
   for (let index = link(s.ctl, C_BINS + 2 * bin); index !== NO_SEGMENT; ) {
     const segment = index === BAD_LINK ? null : c.segment(index);
     const sound =
-      f.check('K4', segment !== null, () => `bin ${bin} leads from segment ${before} to ${index}, which is no live segment`) &&
-      f.check('K4', filed[index] === 0, () => `segment ${index} is in a bin twice, now in bin ${bin}`);
+      f.check(
+        'K4',
+        segment !== null,
+        () => `bin ${bin} leads from segment ${before} to ${index}, which is no live segment`,
+      ) && f.check('K4', filed[index] === 0, () => `segment ${index} is in a bin twice, now in bin ${bin}`);
     if (!sound || segment === null) return;
     const { words } = segment;
     filed[index] = 1;

@@ -117,7 +117,8 @@ function locate(c: AreaCensus, sizeClass: number, lo: number, hi: number, list: 
   const home = c.segment(hi >>> 8);
   const page = pageOf(lo, hi);
   const k = (lo & (PAGE_SIZE - 1)) / SPAN_SIZE;
-  if (!f.check('K7', home !== null && home.holds(page, 1), () => `${name()} lies in no page of a live segment`)) return null;
+  if (!f.check('K7', home !== null && home.holds(page, 1), () => `${name()} lies in no page of a live segment`))
+    return null;
   const segment = home!;
   if (sizeClass === CLASS_BLOCK_OF_SPANS) {
     const place = f.check('K7', k === 0, () => `${name()} is no start of a page`);
@@ -195,11 +196,19 @@ function checkCounters(c: AreaCensus, { sizeClass, fclass, words, w, isHead }: S
   if (sizeClass === CLASS_LARGE) {
     // Garbage, but the same garbage twice and for ever.
     const first = words[w + S_NALLOC_FIRST]! >>> 16;
-    f.check('K10', free === nmax && first === NOTHING_FREE, () => `${name()} has the counts ${free}, ${nmax}, ${first}`);
+    f.check(
+      'K10',
+      free === nmax && first === NOTHING_FREE,
+      () => `${name()} has the counts ${free}, ${nmax}, ${first}`,
+    );
     return;
   }
   const capacity = CLASS_CAPACITY[sizeClass]!;
-  f.check('K10', nmax === capacity && free <= nmax, () => `${name()} has ${free} of ${nmax} slots free, should have ${capacity}`);
+  f.check(
+    'K10',
+    nmax === capacity && free <= nmax,
+    () => `${name()} has ${free} of ${nmax} slots free, should have ${capacity}`,
+  );
   f.check('K8', (free === 0) === (fclass === 3), () => `${name()} is on list ${fclass} with ${free} free slots`);
   const keptEmpty = fclass === 1 && isHead;
   f.check('K11', free !== nmax || keptEmpty, () => `${name()} is empty and not the active one`);

@@ -224,7 +224,7 @@ function assemble(
       }),
     );
   }
-  const tranches = new TrancheTable(control, word(ClusterControl.tranches_at));
+  const tranches = new TrancheTable(control, word(ClusterControl.tranches_at), table);
   const totalBytes = ld64(head, ClusterControl.total_bytes / 4);
   return { memory, control, slots, table, tranches, impl, fpm, random, attachTimeout, lockTimeout, totalBytes };
 }

@@ -177,7 +177,6 @@ function requireSaneSizes(
   const sane =
     ld64(head, ClusterControl.control_bytes / 4) === controlBytes &&
     total === byteLength &&
-    total >= controlBytes &&
     wanted >= total &&
     (store === 'region' ? wanted % PAGE_SIZE === 0 && Number.isSafeInteger(wanted) : wanted === total) &&
     fresh >= controlBytes / PAGE_SIZE &&

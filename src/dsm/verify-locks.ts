@@ -85,5 +85,6 @@ export function checkRestingLock(
   const queue = waiters(dsm, at, ns);
   f.check(id, queue.length === 0, () => `participant slots ${queue.join(', ')} wait for ${name}`);
   // A waiter that was terminated leaves the flag; the next release finds nobody and clears it.
-  if ((state & HAS_WAITERS) !== 0 && queue.length === 0) f.note(id, `${name} says that it has waiters, and nobody waits`);
+  if ((state & HAS_WAITERS) !== 0 && queue.length === 0)
+    f.note(id, `${name} says that it has waiters, and nobody waits`);
 }

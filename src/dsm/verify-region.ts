@@ -46,7 +46,11 @@ function segmentRuns(f: Findings, dsm: Dsm, nitems: number, first: number, end: 
       return `pages from ${fresh} on were never handed out, segment slot ${slot} has ${page}(${npages})`;
     });
   }
-  f.check('M11', fresh >= first && fresh <= end, () => `the first page never handed out is ${fresh}, of ${first} to ${end}`);
+  f.check(
+    'M11',
+    fresh >= first && fresh <= end,
+    () => `the first page never handed out is ${fresh}, of ${first} to ${end}`,
+  );
   return runs;
 }
 
@@ -75,7 +79,11 @@ function checkCover(f: Findings, fpm: FreePageManager, pieces: Piece[], first: n
   const gaps = { pages: 0, roots: 0 };
   let at = first;
   for (const piece of [...pieces, { first: end, npages: 0, what: 'the end' }]) {
-    f.check('M5', piece.first >= at, () => `${piece.what} ${piece.first}(${piece.npages}) overlaps what lies before it`);
+    f.check(
+      'M5',
+      piece.first >= at,
+      () => `${piece.what} ${piece.first}(${piece.npages}) overlaps what lies before it`,
+    );
     if (piece.first > at) {
       gaps.pages += piece.first - at;
       gaps.roots += checkGap(f, fpm, at, piece.first);
@@ -116,9 +124,11 @@ export function checkRegion(f: Findings, dsm: Dsm, nitems: number): RegionAccoun
   const account = { pages, control, segments: taken, tree: tree.length, recycle: recycle.length, free: total(runs) };
   const known = control + taken + account.tree + account.recycle + account.free;
   const rest = { pages: Math.max(0, pages - known), roots: 0 };
-  const gaps = managed === null ? rest : checkCover(f, fpm, [...segments, ...runs, ...tree, ...recycle], control, pages);
+  const gaps =
+    managed === null ? rest : checkCover(f, fpm, [...segments, ...runs, ...tree, ...recycle], control, pages);
   const expected = managed === null ? {} : { freePages: pages - control - taken, lostRoots: gaps.roots };
   f.checks++;
-  for (const { id, message } of verifyFreePages(fpm, { taken: segments, ...expected })) f.error(id, `region: ${message}`);
+  for (const { id, message } of verifyFreePages(fpm, { taken: segments, ...expected }))
+    f.error(id, `region: ${message}`);
   return { ...account, lost: gaps.pages };
 }

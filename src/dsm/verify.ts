@@ -79,7 +79,9 @@ export function quiescentOption(options: VerifyOptions): boolean {
   requireObject(options);
   const { quiescent = true } = options;
   if (typeof quiescent === 'boolean') return quiescent;
-  throw new SharedHeapError('ERR_HEAP_BAD_OPTION', 'quiescent must be true or false', { detail: `got ${typeof quiescent}` });
+  throw new SharedHeapError('ERR_HEAP_BAD_OPTION', 'quiescent must be true or false', {
+    detail: `got ${typeof quiescent}`,
+  });
 }
 
 /** Runs `look` under the DSM control lock, or without it at rest; null when the lock cannot be had. @internal */
@@ -115,7 +117,8 @@ export function verifyCluster(dsm: Dsm, options: VerifyOptions = {}): ClusterRep
     checkRestingLock(f, 'M8', dsm, 'the DSM control lock', dsm.control, CONTROL_LOCK, CONTROL_NS, TRANCHE_DSM_CONTROL);
   }
   const all = underControlLock(dsm, quiescent, () => ({ accounting: checkAll(f, dsm) }));
-  if (all === null) f.error('M8', `the DSM control lock cannot be had: ${controlLockFailure(dsm.participant).toString()}`);
+  if (all === null)
+    f.error('M8', `the DSM control lock cannot be had: ${controlLockFailure(dsm.participant).toString()}`);
   const accounting = all?.accounting ?? null;
   return {
     ok: f.errors === 0,

@@ -69,7 +69,9 @@ export class FreePageCensus {
 
   #linkAt(i: number): number {
     const lo = this.m.a[i]!;
-    const sound = lo === 0 ? this.m.a[i + 1] === 0 : (lo & (FPM_PAGE_SIZE - 1)) === 1;
+    const hi = this.m.a[i + 1]!;
+    // No page number has more than 28 bits; `relptrPage` would drop those above.
+    const sound = lo === 0 ? hi === 0 : (lo & (FPM_PAGE_SIZE - 1)) === 1 && hi >>> 8 === 0;
     return sound ? relptrPage(this.m.a, i) : BAD_LINK;
   }
 }
