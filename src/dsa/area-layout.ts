@@ -70,7 +70,10 @@ export const AreaControl = struct(
   {
     segment_header: { type: 'dsa_segment_header', size: 56, align: 8, guard: 'see there' },
     handle: u32(FROZEN),
-    segment_handles: array(1024, u32('written under the area lock; read without it by owners of a live object in that segment')),
+    segment_handles: array(
+      1024,
+      u32('written under the area lock; read without it by owners of a live object in that segment'),
+    ),
     segment_bins: array(16, size(AREA)),
     pools: array(38, { type: 'dsa_area_pool', size: 48, align: 8, guard: 'see there' }),
     total_segment_size: size(AREA),

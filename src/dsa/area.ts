@@ -22,7 +22,7 @@ import { closedError } from './area-open.js';
 import { AreaReports } from './area-reports.js';
 import { areaError, invalidRequest, outOfMemory } from './failures.js';
 import { freeObject } from './free.js';
-import { explainBadPointer, usableBytes } from './inspect.js';
+import { explainBadPointer, isUnreachable, usableBytes } from './inspect.js';
 import { allocateLarge } from './large.js';
 import {
   attachArea,
@@ -230,6 +230,7 @@ export class DsaArea extends AreaReports {
   free(pointer: DsaPointer): void {
     const s = this.state;
     if (typeof pointer !== 'number' || !s.attached) this.refusePointer('free', pointer);
+    s.failure = 'none';
     let lo: number = pointer | 0;
     let hi = 0;
     if (lo !== pointer || lo < 0) {
@@ -249,7 +250,7 @@ export class DsaArea extends AreaReports {
       });
     }
     const s = this.open();
-    explainBadPointer(s, pointer);
+    if (!isUnreachable(s)) explainBadPointer(s, pointer);
     throw areaError(s, what, pointer);
   }
 
@@ -364,7 +365,6 @@ export class DsaArea extends AreaReports {
     s.attached = false;
     if (!releaseReference(s)) throw areaError(s, 'releaseInPlace');
   }
-
 }
 
 function badSize(size: unknown): SharedHeapError {

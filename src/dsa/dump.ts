@@ -50,7 +50,7 @@ export interface AreaSegment {
 }
 
 /** Spans of one list that a dump prints at most; more means a circle, which verify reports. */
-const MAX_SPANS = 2 ** 24;
+const MAX_SPANS = 2 ** 16;
 
 function mappedAt(s: AreaState, index: number): string {
   const offset = index === 0 ? s.byteOffset : s.segments[index]!.byteOffset;

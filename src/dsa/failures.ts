@@ -64,10 +64,14 @@ export function areaError(s: AreaState, what: string, pointer = 0): SharedHeapEr
         detail: `got ${at}; pointers are whole numbers and multiples of 8`,
       });
     case 'foreign':
-      return new SharedHeapError('ERR_HEAP_FOREIGN_POINTER', `${what}: the pointer belongs to no live object of this area`, {
-        detail: `pointer ${at}`,
-        hint: 'It was never allocated here, or freed and its pages went to something else.',
-      });
+      return new SharedHeapError(
+        'ERR_HEAP_FOREIGN_POINTER',
+        `${what}: the pointer belongs to no live object of this area`,
+        {
+          detail: `pointer ${at}`,
+          hint: 'It was never allocated here, or freed and its pages went to something else.',
+        },
+      );
     default:
       return new SharedHeapError('ERR_HEAP_CORRUPT', `${what}: the area contradicts itself`, {
         detail: String((s.thrown as Error | null)?.message ?? s.thrown ?? at),

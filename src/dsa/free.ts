@@ -22,7 +22,7 @@ import {
   Pool,
   Span,
 } from './area-layout.js';
-import { explainBadPointer } from './inspect.js';
+import { explainBadPointer, isUnreachable } from './inspect.js';
 import { freeLarge } from './large.js';
 import { checkForFreedSegments, segmentWords } from './mapping.js';
 import { fromWords, pageOf, wordOf } from './pointer.js';
@@ -60,7 +60,7 @@ const WORDS_4_GIB = 2 ** 30;
 const REFUSED = 0;
 /** The object is back. */
 const RETURNED = 1;
-/** The object is back, but its superblock, now empty, could not be given back and stays on its list. */
+/** The object is back, but its superblock, now empty, could not be given back and stays on its list: no failure. */
 const KEPT = 2;
 
 /**
@@ -77,7 +77,10 @@ export function freeObject(s: AreaState, lo: number, hi: number): boolean {
   const { ctl, p, ns } = s;
   if (ctl[FREED_COUNTER] !== s.freedSeen && !checkForFreedSegments(s)) return false;
   let a = s.i32[index]!;
-  if (a.length === 0) a = segmentWords(s, index);
+  if (a.length === 0) {
+    a = segmentWords(s, index);
+    if (a.length === 0 && isUnreachable(s)) return false;
+  }
   const page = ((hi & 0xff) << 20) | (lo >>> 12);
   // A segment that could not be mapped has no pages.
   if (page >= s.pages[index]!) return explainBadPointer(s, fromWords(lo, hi));
@@ -96,7 +99,7 @@ export function freeObject(s: AreaState, lo: number, hi: number): boolean {
   let sa = s.i32[spanHi >>> 8]!;
   if (sa.length === 0) {
     sa = segmentWords(s, spanHi >>> 8);
-    if (sa.length === 0) return explainBadPointer(s, fromWords(lo, hi));
+    if (sa.length === 0) return isUnreachable(s) ? false : explainBadPointer(s, fromWords(lo, hi));
   }
   const pool = POOLS + sizeClass * POOL_WORDS;
   if (acquire(p, ctl, pool, ns) === 0) {
@@ -105,12 +108,7 @@ export function freeObject(s: AreaState, lo: number, hi: number): boolean {
   }
   const state = s.state[index]!;
   // Until the lock was ours a second, wrong, free could have taken the superblock away: look at the page map again.
-  if (
-    a[map] !== spanLo ||
-    a[map + 1] !== entry ||
-    Math.imul(k, SIZES[sizeClass]!) !== distance ||
-    state[at] !== LIVE
-  ) {
+  if (a[map] !== spanLo || a[map + 1] !== entry || Math.imul(k, SIZES[sizeClass]!) !== distance || state[at] !== LIVE) {
     release(p, ctl, pool, ns);
     return explainBadPointer(s, fromWords(lo, hi));
   }
@@ -126,12 +124,13 @@ export function freeObject(s: AreaState, lo: number, hi: number): boolean {
     sa[w + NALLOC_FIRST] = free | (k << 16);
   }
   release(p, ctl, pool, ns);
-  return outcome === RETURNED;
+  return outcome !== REFUSED;
 }
 
 /**
  * Links slot `k`, whose state is `state[at]`, into the free list of its span when that changes where the span belongs:
- * it was full, it is empty now, or it is due for a lower fullness class. Under the lock of the pool. REFUSED and KEPT come with `failure` set.
+ * it was full, it is empty now, or it is due for a lower fullness class. Under the lock of the pool. REFUSED and KEPT
+ * come with `failure` set.
  */
 function returnLast(
   s: AreaState,
@@ -144,6 +143,8 @@ function returnLast(
   at: number,
   k: number,
 ): number {
+  // The neighbours on the list are looked up by segment index: one may have been reused since the caller looked.
+  if (s.ctl[FREED_COUNTER] !== s.freedSeen && !checkForFreedSegments(s)) return REFUSED;
   const counters = sa[w + NALLOC_FIRST]!;
   const filing = sa[w + NMAX_FCLASS]!;
   const free = (counters & 0xffff) + 1;
@@ -189,5 +190,5 @@ export function freeSpanObject(s: AreaState, lo: number, hi: number): boolean {
   const at = pageOf(lo, hi) * PER_PAGE + k;
   const outcome = returnLast(s, 0, a, wordOf(blockLo, hi), blockLo, hi, state, at, k);
   release(p, ctl, pool, ns);
-  return outcome === RETURNED;
+  return outcome !== REFUSED;
 }

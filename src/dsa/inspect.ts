@@ -15,7 +15,7 @@ import {
   S_START,
 } from './area-layout.js';
 import { checkForFreedSegments, pageMapWord, segmentState, segmentWords } from './mapping.js';
-import { fromWords, pageOf, SEGMENT_SPAN, wordOf } from './pointer.js';
+import { pageOf, SEGMENT_SPAN, wordOf } from './pointer.js';
 import {
   CLASS_BLOCK_OF_SPANS,
   CLASS_CAPACITY,
@@ -90,6 +90,11 @@ function judgeUnmapped(s: AreaState, lo: number, hi: number, state: Uint16Array,
   return (lo & (PAGE_SIZE - 1)) === 0 && state[page * STATE_PER_PAGE] === STATE_FREED ? 'double' : 'foreign';
 }
 
+/** Tells whether the last failure lies with the store or a lock, so that nothing can be said about the pointer. */
+export function isUnreachable(s: AreaState): boolean {
+  return s.failure === 'dsm' || s.failure === 'lock';
+}
+
 /**
  * Finds out why a pointer cannot be freed, for the error.
  *
@@ -113,8 +118,10 @@ export function usableBytes(s: AreaState, pointer: number): number {
   const lo = rest | 0;
   const index = hi >>> 8;
   const aligned = lo >>> 0 === rest && (lo & 7) === 0 && hi >= 0 && index < MAX_SEGMENTS;
+  s.failure = 'none';
   if (aligned && checkForFreedSegments(s)) {
     const a = segmentWords(s, index);
+    if (a.length === 0 && isUnreachable(s)) return 0;
     const page = pageOf(lo, hi);
     const state = segmentState(s, index);
     if (page < s.pages[index]! && a.length !== 0) {
@@ -141,12 +148,4 @@ export function usableBytes(s: AreaState, pointer: number): number {
   }
   explainBadPointer(s, pointer);
   return 0;
-}
-
-/** Pointer of the span that owns a page, or 0. */
-export function spanOfPage(s: AreaState, index: number, page: number): number {
-  const a = segmentWords(s, index);
-  if (a.length === 0 || page >= s.pages[index]!) return 0;
-  const map = pageMapWord(index) + 2 * page;
-  return fromWords(a[map]!, a[map + 1]! & ENTRY_POINTER_BITS);
 }

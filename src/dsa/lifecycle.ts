@@ -11,7 +11,13 @@ import type { Dsm, DsmSegment } from '../dsm/dsm.js';
 import { SharedHeapError } from '../errors/errors.js';
 import { FreePageManager } from '../freepage/freepage.js';
 import { ld64, st64, stAllOnes64 } from '../layout/layout.js';
-import { lwlockAcquireExclusive, lwlockFailure, lwlockInitialize, lwlockReleaseNewest, type Participant } from '../sync/sync.js';
+import {
+  lwlockAcquireExclusive,
+  lwlockFailure,
+  lwlockInitialize,
+  lwlockReleaseNewest,
+  type Participant,
+} from '../sync/sync.js';
 import {
   AreaControl,
   C_BINS,
@@ -123,7 +129,9 @@ function closeOnDetach(_segment: DsmSegment, s: AreaState): void {
  * place and the memory of the state segment may be somebody else's by now and must not be touched.
  */
 function stillThere({ ctl, side }: AreaState): boolean {
-  return side === null || (ctl[H_MAGIC] === SEGMENT_MAGIC && ctl[C_SIDE_HANDLE] === (side.handle | 0) && ctl[C_REFCNT]! > 0);
+  return (
+    side === null || (ctl[H_MAGIC] === SEGMENT_MAGIC && ctl[C_SIDE_HANDLE] === (side.handle | 0) && ctl[C_REFCNT]! > 0)
+  );
 }
 
 /** Gives this participant's reference back, if it still has one. False when the area lock stalls. */
@@ -198,7 +206,11 @@ export function attachArea(dsm: Dsm, handle: number, fallback: boolean): AreaSta
  */
 export function totalSizeOf(segment: DsmSegment, p: Participant): number {
   const { handle, i32: words } = segment;
-  if (segment.mapLength < MINIMUM_AREA_SIZE || words[H_MAGIC] !== (SEGMENT_MAGIC ^ handle) || words[C_HANDLE] !== (handle | 0)) {
+  if (
+    segment.mapLength < MINIMUM_AREA_SIZE ||
+    words[H_MAGIC] !== (SEGMENT_MAGIC ^ handle) ||
+    words[C_HANDLE] !== (handle | 0)
+  ) {
     throw notAnArea(`segment ${handle} of ${segment.mapLength} bytes`);
   }
   if (lwlockAcquireExclusive(p, words, C_LOCK, handle | 0) === 0) throw lwlockFailure(p, words, C_LOCK, handle | 0);

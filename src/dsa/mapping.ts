@@ -97,18 +97,24 @@ export function installSegment(s: AreaState, index: number, segment: DsmSegment)
 
 /** Words of segment `index`, mapping it if need be; empty with `failure` set when that fails. */
 export function segmentWords(s: AreaState, index: number): Int32Array {
-  const words = s.i32[index]!;
-  return words.length !== 0 ? words : mapSegment(s, index);
+  const words = s.i32[index];
+  return words !== undefined && words.length !== 0 ? words : mapSegment(s, index);
 }
 
 function mapSegment(s: AreaState, index: number): Int32Array {
+  if (!(index < s.i32.length)) {
+    s.failure = 'corrupt';
+    s.thrown = `a link leads to segment ${index}`;
+    return UNMAPPED;
+  }
   const segment = attachSegment(s, index);
   return segment === null ? UNMAPPED : installSegment(s, index, segment);
 }
 
 /** State table of segment `index`, attaching it quietly if need be; empty with `failure` set when that fails. */
 export function segmentState(s: AreaState, index: number): Uint16Array {
-  const state = s.state[index]!;
+  const state = s.state[index];
+  if (state === undefined) return NO_STATE;
   if (state.length !== 0) return state;
   return attachSegment(s, index) === null ? NO_STATE : s.state[index]!;
 }

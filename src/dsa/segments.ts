@@ -237,9 +237,10 @@ function obtain(s: AreaState, n: number, first: Plan, budget: number): { segment
       return null;
     }
     if (!s.fallback) return null;
+    // `region` knows its longest run; `buffers` does not know what the engine will grant, so it is asked for half.
     const run = s.dsm.largestRun() * PAGE_SIZE;
     const fits = Math.floor(run / (PAGE_SIZE + STATE_BYTES_PER_PAGE)) * PAGE_SIZE;
-    const wanted = Math.floor(Math.min(fits, current.size / 2) / PAGE_SIZE) * PAGE_SIZE;
+    const wanted = fits < current.size ? fits : Math.floor(current.size / 2 / PAGE_SIZE) * PAGE_SIZE;
     const smaller = plan(n, Math.max(wanted, PAGE_SIZE * 2), budget);
     current = smaller !== null && smaller.size < current.size ? smaller : null;
   }

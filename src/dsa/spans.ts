@@ -142,9 +142,7 @@ export function pushSpan(s: AreaState, sizeClass: number, fclass: number, lo: nu
 
 /** Tells whether {@link unlinkSpan} will succeed; maps what it needs. */
 export function canUnlink(s: AreaState, a: Int32Array, w: number): boolean {
-  return (
-    resolvable(s, a[w + NEXT]!, a[w + NEXT + 1]!) && resolvable(s, a[w + PREV]!, a[w + PREV + 1]!)
-  );
+  return resolvable(s, a[w + NEXT]!, a[w + NEXT + 1]!) && resolvable(s, a[w + PREV]!, a[w + PREV + 1]!);
 }
 
 /** Takes a span off its list; the caller has asked {@link canUnlink}. Follows unlink_span. */

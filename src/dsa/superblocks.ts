@@ -24,7 +24,18 @@ import { checkForFreedSegmentsLocked, lockArea, pageMapWord, segmentWords, unloc
 import { pageHi, pageLo, pageOf, wordOf } from './pointer.js';
 import { bestSegment, getPages, newSegment, NO_SEGMENT, putPages, releasePages } from './segments.js';
 import { CLASS_BLOCK_OF_SPANS, CLASS_CAPACITY, PAGES_PER_SUPERBLOCK } from './size-classes.js';
-import { canMoveHead, canUnlink, countDue, dueSpans, headMapped, initSpan, listWord, moveHead, pushSpan, unlinkSpan } from './spans.js';
+import {
+  canMoveHead,
+  canUnlink,
+  countDue,
+  dueSpans,
+  headMapped,
+  initSpan,
+  listWord,
+  moveHead,
+  pushSpan,
+  unlinkSpan,
+} from './spans.js';
 import { type AreaState, STATE_PER_PAGE, STATE_UNUSED } from './state.js';
 
 /** Spans that a walk over one list may meet before the list must be a circle: one per page of the largest area. */
@@ -191,5 +202,6 @@ export function destroySuperblock(
   const done = releasePages(s, index, page, npages);
   unlockArea(s);
   if (sizeClass === CLASS_BLOCK_OF_SPANS) return done;
-  return freeSpanObject(s, spanLo, spanHi) && done;
+  freeSpanObject(s, spanLo, spanHi);
+  return done;
 }

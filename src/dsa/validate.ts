@@ -71,7 +71,9 @@ export function checkParticipant(dsm: unknown): void {
 export function checkFallback(options: { fallback?: unknown }): boolean {
   const fallback = requireObject(options).fallback ?? false;
   if (typeof fallback === 'boolean') return fallback;
-  throw new SharedHeapError('ERR_HEAP_BAD_OPTION', 'fallback must be true or false', { detail: `got ${typeof fallback}` });
+  throw new SharedHeapError('ERR_HEAP_BAD_OPTION', 'fallback must be true or false', {
+    detail: `got ${typeof fallback}`,
+  });
 }
 
 function requireObject<T>(options: T): T {

@@ -91,14 +91,24 @@ export const DEFAULT_PARTICIPANTS = 64;
 /** Most participants: every wake-up may look at each of them once. */
 export const MAX_CLUSTER_PARTICIPANTS = 800;
 
-/** Hash over the layouts that two participants must agree on. */
+/** Layouts that two participants must agree on. */
+const AGREED = [
+  'cluster_control',
+  'dsm_control_header',
+  'dsm_control_item',
+  'participant_table',
+  'participant_slot',
+  'held_lock',
+  'LWLock',
+  'FreePageManager',
+];
+
+/**
+ * Hash over the layouts that two participants must agree on. One after the other: layouts are declared in the order in
+ * which modules happen to be loaded, and that may be another one in another thread.
+ */
 export function controlLayoutHash(): number {
-  return layoutHash([
-    'cluster_control',
-    'dsm_control_header',
-    'dsm_control_item',
-    'participant_slot',
-    'LWLock',
-    'FreePageManager',
-  ]);
+  let hash = 0;
+  for (const name of AGREED) hash = (Math.imul(hash, 31) + layoutHash([name])) | 0;
+  return hash >>> 0;
 }

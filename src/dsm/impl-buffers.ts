@@ -35,6 +35,8 @@ export class BuffersImpl implements DsmImpl {
 
   find(handle: number, _firstPage: number, npages: number): Piece | null {
     try {
+      // First what others have said: a handle may have been used before, for a buffer that is gone.
+      this.exchange.attend();
       let buffer = this.exchange.lookup(handle);
       if (buffer !== undefined && buffer.byteLength !== npages * PAGE_SIZE) {
         // It came with a handle of the cluster that somebody had put together wrongly.

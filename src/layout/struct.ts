@@ -86,7 +86,11 @@ export function array(count: number, element: FieldSpec): FieldSpec {
  * @param align its alignment in bytes
  * @param guard who may touch it
  */
-export function nested(of: { readonly SIZEOF: number; readonly NAME: string }, align: number, guard: string): FieldSpec {
+export function nested(
+  of: { readonly SIZEOF: number; readonly NAME: string },
+  align: number,
+  guard: string,
+): FieldSpec {
   return { type: of.NAME, size: of.SIZEOF, align, guard };
 }
 

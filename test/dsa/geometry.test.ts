@@ -61,12 +61,13 @@ describe('pointers', () => {
 });
 
 /** Size and objects in a superblock of classes 2 to 37, in order. */
+// biome-ignore format: a table
 const CLASSES = [
   [8, 8192], [16, 4096], [24, 2730], [32, 2048], [40, 1638], [48, 1365], [56, 1170], [64, 1024], [80, 819], [96, 682],
   [112, 585], [128, 512], [160, 409], [192, 341], [224, 292], [256, 256], [320, 204], [384, 170], [448, 146], [512, 128],
   [640, 102], [768, 85], [896, 73], [1024, 64], [1280, 51], [1560, 42], [1816, 36], [2048, 32], [2616, 25], [3120, 21],
   [3640, 18], [4096, 16], [5456, 12], [6552, 10], [7280, 9], [8192, 8],
-] as const; // biome-ignore format: a table
+] as const;
 
 describe('size classes', () => {
   it('each request up to 8192 bytes gets the smallest that holds it', () => {
@@ -123,12 +124,14 @@ describe('bins', () => {
     ]);
   });
 
-  it('a new segment is filed under its free run', () => {
+  it('allocation leaves a segment where its creation has filed it', () => {
     const { area } = newArea();
-    for (let k = 0; k < 12; k++) area.allocate(2 ** Math.floor(k / 2) * MIB - 8 * PAGE);
-    const bins = area.segments().map(({ index, bin, contiguousPages }) => [index, bin, contiguousPages]);
-    expect(bins.length).toBeGreaterThan(8);
-    for (const [index, bin, run] of bins.slice(1)) expect([index, bin]).toEqual([index, bin! < binOf(run!) ? -1 : bin]);
+    area.allocate(252 * PAGE);
+    for (const usable of [255, 510, 510, 1021, 1021, 2043]) {
+      area.allocate((usable - 8) * PAGE);
+      const newest = area.segments().at(-1)!;
+      expect([newest.usablePages, newest.contiguousPages, newest.bin]).toEqual([usable, 8, binOf(usable)]);
+    }
     expectSound(area);
   });
 
@@ -164,7 +167,10 @@ describe('segments', () => {
     area.allocate(252 * PAGE);
     const usable = [255, 510, 510, 1021, 1021, 2043, 2043, 4087, 4087, 8175, 8175, 16351, 16351, 32703, 32703];
     for (const pages of usable) area.allocate(pages * PAGE);
-    const shape = area.segments().slice(1).map(({ size, usablePages }) => [size, usablePages]);
+    const shape = area
+      .segments()
+      .slice(1)
+      .map(({ size, usablePages }) => [size, usablePages]);
     expect(shape).toEqual(usable.map((pages, k) => [MIB * 2 ** Math.floor((k + 1) / 2), pages]));
     expectSound(area);
   });
@@ -201,7 +207,8 @@ describe('segments', () => {
       // Superblocks all the way to the last page use the last entries of the page map.
       area.setSizeLimit(area.getTotalSize());
       const blocks = [];
-      for (let p = area.allocate(8192, DSA_ALLOC_NO_OOM); p !== 0; p = area.allocate(8192, DSA_ALLOC_NO_OOM)) blocks.push(p);
+      for (let p = area.allocate(8192, DSA_ALLOC_NO_OOM); p !== 0; p = area.allocate(8192, DSA_ALLOC_NO_OOM))
+        blocks.push(p);
       expect(blocks.map((p) => area.sizeOf(p)).every((size) => size === 8192)).toBe(true);
       expectSound(area);
       freeAll(area, blocks);

@@ -60,9 +60,11 @@ export function as(value: unknown): DsaPointer {
   return value as DsaPointer;
 }
 
-/** What the checker finds wrong, one line each. */
-export function faults(area: DsaArea): string[] {
-  return ((area as any).verify?.() ?? { findings: [] }).findings.map(({ id, message }: any) => `${id}: ${message}`);
+/** What the checker finds wrong, one line each; notes are not wrong. */
+function faults(area: DsaArea): string[] {
+  const { ok, findings } = area.verify();
+  const errors = findings.filter(({ severity }) => severity === 'error');
+  return ok ? [] : ['not sound', ...errors.map(({ id, message }) => `${id}: ${message}`)];
 }
 
 /** Fails unless every invariant of the area holds. */
@@ -76,6 +78,12 @@ export function bytesOf(area: DsaArea, pointer: DsaPointer, length: number): Uin
   return new Uint8Array(buffer, byteOffset, length);
 }
 
+/** Tells whether all of an object, or its first `length` bytes, have this value. */
+export function holds(area: DsaArea, pointer: DsaPointer, length: number, value: number): boolean {
+  const { buffer, byteOffset } = area.getAddress(pointer)!;
+  return Buffer.from(buffer, byteOffset, length).equals(Buffer.alloc(length, value));
+}
+
 /** Everything that an area says of itself: dump, segments, page managers, totals. Maps all segments. */
 export function describeArea(area: DsaArea): string {
   const segments = area.segments();
@@ -87,7 +95,7 @@ export function describeArea(area: DsaArea): string {
  * All bytes of all segments of an area, with the state that lies beside them: what a call that fails must not change.
  * Maps all segments first, so that it can be taken again after a call that had to map them.
  */
-export function imageOf(area: DsaArea): Buffer {
+function imageOf(area: DsaArea): Buffer {
   area.segments();
   const { state: s } = area;
   const pieces = [Buffer.from(s.ctl.buffer.slice(s.ctl.byteOffset, s.ctl.byteOffset + s.ctl.byteLength) as never)];
@@ -118,22 +126,51 @@ export function freeAll(area: DsaArea, pointers: Iterable<DsaPointer>): void {
   for (const pointer of pointers) area.free(pointer);
 }
 
+/** Losses that the C original has too, as the checker counts them: root pages (P7) and span objects (P9). */
+export function losses(area: DsaArea): { rootPages: number; spanObjects: number } {
+  const { rootPages, spanObjects } = area.verify().losses;
+  return { rootPages, spanObjects };
+}
+
+/** Free pages of a segment that a superblock needs, with one more for its span: below, it would fail and lose one (P9). */
+const ENOUGH = 17;
+
 /**
- * Gives every segment but the first back that holds no object: fills all free pages with superblocks and empties them
- * again, because freeing a large object alone does not give its segment back (trap P10). Nothing may be live but what
- * stays live. Restores the size limit.
+ * Gives segments that hold no object back: freeing a large object alone does not do that (trap P10), so all free pages
+ * are filled with superblocks, which are then emptied. Segments too small for a superblock stay.
  */
 export function shake(area: DsaArea): void {
-  const limit = area.getSizeLimit();
   area.trim();
-  area.setSizeLimit(area.getTotalSize());
   const filling: DsaPointer[] = [];
-  for (;;) {
-    const pointer = area.allocate(8192, 2);
-    if (pointer === 0) break;
-    filling.push(pointer);
+  while (area.segments().some(({ contiguousPages }) => contiguousPages >= ENOUGH)) {
+    for (let k = 0; k < 8; k++) filling.push(area.allocate(8192));
   }
   freeAll(area, filling);
   area.trim();
-  area.setSizeLimit(limit);
+}
+
+/**
+ * The accounting of an area without objects: every page is free, or a tree page of a page manager, or a counted loss.
+ *
+ * @returns indexes of the segments that are left
+ */
+export function expectEmpty(area: DsaArea): number[] {
+  shake(area);
+  expectSound(area);
+  const { accounting, losses: lost } = area.verify();
+  let spanBlocks = 0;
+  let lostPages = 0;
+  for (const { index, superblock, large, spanBlock, free, tree, recycle, meta, pages, lost: unknown } of accounting) {
+    expect([index, superblock, large]).toEqual([index, 0, 0]);
+    expect([index, free + tree + recycle + spanBlock + meta + unknown]).toEqual([index, pages]);
+    spanBlocks += spanBlock;
+    lostPages += unknown;
+    // What stays beside the first segment does so for a reason.
+    const reason = index === 0 || spanBlock > 0 || unknown > 0 || pages - meta < ENOUGH;
+    expect([index, reason]).toEqual([index, true]);
+  }
+  expect(lostPages).toBe(lost.rootPages);
+  expect(spanBlocks).toBeLessThanOrEqual(lost.spanObjects);
+  expect(area.getTotalSize()).toBe(area.segments().reduce((sum, { size }) => sum + size, 0));
+  return accounting.map(({ index }) => index);
 }

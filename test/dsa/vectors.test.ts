@@ -40,12 +40,7 @@ describe.each(STORES)('sequences on %s', (store) => {
 
   it.each<[string, string, number, Record<number, string>]>([
     ['D2', 'a64', 1026, { 0: '4000', 1023: '13fc0', 1024: '14000', 1025: '14040' }],
-    [
-      'D4',
-      'a8193',
-      80,
-      { 0: '4000', 1: '7000', 2: 'a000', 70: 'd6000', 71: 'd9000', 72: 'dd000', 73: 'e0000' },
-    ],
+    ['D4', 'a8193', 80, { 0: '4000', 1: '7000', 2: 'a000', 70: 'd6000', 71: 'd9000', 72: 'dd000', 73: 'e0000' }],
     [
       'D5',
       'a65536',
@@ -68,7 +63,8 @@ describe.each(STORES)('sequences on %s', (store) => {
   ])('%s', (_name, step, count, expected) => {
     const { area } = newArea({}, { store });
     const pointers = run(area, repeat(step, count));
-    for (const [at, pointer] of Object.entries(expected)) expect([at, hex(pointers[Number(at)]!)]).toEqual([at, pointer]);
+    for (const [at, pointer] of Object.entries(expected))
+      expect([at, hex(pointers[Number(at)]!)]).toEqual([at, pointer]);
     expectSound(area);
   });
 
