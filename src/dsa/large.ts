@@ -105,7 +105,9 @@ export function freeLarge(s: AreaState, lo: number, hi: number, spanLo: number, 
   state[at] = FREED;
   a[map] = 0;
   a[map + 1] = 0;
-  const done = putPages(s, index, page, sa[w + NPAGES]!) && rebin(s, index);
+  const done = putPages(s, index, page, sa[w + NPAGES]!);
+  // Where a neighbour cannot be mapped now, the segment stays in its old bin until the next free in it.
+  if (done) rebin(s, index);
   unlockArea(s);
   // A span object that cannot go back now is lost, and counted by verify; the object itself is free.
   freeSpanObject(s, spanLo, spanHi);

@@ -312,6 +312,7 @@ function retire(s: AreaState, index: number): boolean {
 export function releasePages(s: AreaState, index: number, page: number, n: number): boolean {
   if (!putPages(s, index, page, n)) return false;
   const whole = s.fpm[index]!.contiguousPages === ld64(s.i32[index]!, H_USABLE);
-  if (whole && index !== 0) return retire(s, index);
-  return rebin(s, index);
+  // Where a neighbour cannot be mapped now, the segment stays, in its old bin, until the next free in it.
+  if (!(whole && index !== 0 && retire(s, index)) && s.i32[index]!.length !== 0) rebin(s, index);
+  return true;
 }

@@ -18,7 +18,7 @@ export const LWLockStruct = struct(
   'lwlock.h',
   {
     tranche: u16('frozen: written by lwlockInitialize() before the lock is shared'),
-    unused: u16('zero'),
+    unused: u16('for the structure that embeds the lock; a pool of dsa keeps its due count there, under the lock'),
     state: i32('atomic: see the picture above'),
     ticket: i32('atomic: next place in the queue; wraps'),
     passes: i32('atomic, advisory: acquisitions that overtook a queued waiter since the oldest last had its turn'),
