@@ -9,9 +9,25 @@
 import { describe, expect, it } from 'vitest';
 import { C_FREED_COUNTER, C_LOCK, C_SEGMENT_HANDLES } from '../../dist/dsa/area-layout.js';
 import { DSA_ALLOC_HUGE, DSA_ALLOC_NO_OOM, DSA_ALLOC_ZERO, DsaArea, segmentOf } from '../../dist/dsa/dsa.js';
+import { poolWord } from '../../dist/dsa/spans.js';
 import type { DsaPointer } from '../../dist/layout/layout.js';
 import { lwlockAcquireExclusive, lwlockReleaseNewest } from '../../dist/sync/sync.js';
-import { another, bytesOf, codeOf, describeArea, expectSound, holds, KIB, newArea, PAGE, STORES } from './helpers.js';
+import {
+  another,
+  bytesOf,
+  codeOf,
+  describeArea,
+  expectSound,
+  holds,
+  KIB,
+  newArea,
+  newCluster,
+  PAGE,
+  STORES,
+} from './helpers.js';
+
+/** Size class of objects of 4096 bytes. */
+const CLASS_OF_4096 = 33;
 
 /** Two participants and an area whose segment 0 is full but for a few pages, so that more comes to lie elsewhere. */
 function twoParticipants(store: 'region' | 'buffers') {
@@ -38,19 +54,25 @@ function fillSegment(area: DsaArea, index: number, count: number): DsaPointer[] 
   return inside;
 }
 
-/** Runs `action` on `waiter` while `holder` has the area lock; `meanwhile` runs in `holder` once `waiter` waits. */
-function whileWaiting(holder: DsaArea, waiter: DsaArea, action: () => void, meanwhile: () => void): void {
+/** Runs `action` on `waiter` while `holder` has a lock; `meanwhile` runs in `holder` once `waiter` waits for it. */
+function whileWaiting(
+  holder: DsaArea,
+  waiter: DsaArea,
+  action: () => void,
+  meanwhile: () => void,
+  lock = C_LOCK,
+): void {
   const h = holder.state;
   const { p } = waiter.state;
   const attend = p.attend;
   let runs = 0;
   p.attend = () => {
     if (++runs > 1) return;
-    lwlockReleaseNewest(h.p, h.ctl, C_LOCK, h.ns);
+    lwlockReleaseNewest(h.p, h.ctl, lock, h.ns);
     meanwhile();
   };
   try {
-    expect(lwlockAcquireExclusive(h.p, h.ctl, C_LOCK, h.ns)).not.toBe(0);
+    expect(lwlockAcquireExclusive(h.p, h.ctl, lock, h.ns)).not.toBe(0);
     action();
   } finally {
     p.attend = attend;
@@ -197,6 +219,36 @@ describe.each(STORES)('on %s', (store) => {
     expect(a.segments()[2]).toMatchObject({ contiguousPages: 47, bin: 6, prev: null, next: 1 });
     expectSound(a);
     expectSound(b);
+  });
+
+  it('a small free that waits for its pool looks for the neighbours on the list in the new segment', () => {
+    // One page in the place: the first block of spans. Segment 1 is filled to its last page by what takes all 72 spans.
+    const dsm = newCluster({ store });
+    const place = { buffer: new SharedArrayBuffer(12_288) };
+    const a = DsaArea.createInPlace(dsm, place, 12_288, { maxSegmentSize: 1024 * KIB });
+    const b = DsaArea.attachInPlace(another(dsm), place);
+    const full = Array.from({ length: 16 }, () => a.allocate(4096));
+    for (let k = 0; k < 70; k++) a.allocate(3 * PAGE);
+    expect(segmentOf(a.allocate(29 * PAGE))).toBe(1);
+    expect(a.segments().map(({ contiguousPages }) => contiguousPages)).toEqual([0, 0]);
+    // Segment 2 begins with a block of spans; then another segment 2 does, with a span that heads the list of `full`.
+    const gone = a.allocate(8192);
+    expect([segmentOf(gone), b.sizeOf(gone), b.mappedSegments()]).toEqual([2, 8192, [0, 2]]);
+    b.getAddress(full[0]!);
+    let next: DsaPointer[] = [];
+    const replace = (): void => {
+      giveBack(a, [gone]);
+      expect(a.segments().length).toBe(2);
+      next = Array.from({ length: 17 }, () => a.allocate(4096));
+      a.free(next[0]!);
+    };
+    whileWaiting(a, b, () => b.free(full[0]!), replace, poolWord(CLASS_OF_4096));
+    expectSound(a);
+    expectSound(b);
+    for (const pointer of [...full.slice(1), ...next.slice(1)]) b.free(pointer);
+    expectSound(a);
+    a.releaseInPlace();
+    b.releaseInPlace();
   });
 
   it.each<[string, (b: DsaArea, mine: DsaPointer[]) => void]>([
