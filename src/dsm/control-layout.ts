@@ -35,7 +35,7 @@ export const ClusterControl = struct(
     participants_at: u32(FROZEN),
     dsm_at: u32(FROZEN),
     fresh_page: u32(`${CONTROL_LOCK}; pages from here on were never handed out`),
-    peak_pages: u32(`${CONTROL_LOCK}; most pages ever in use at once`),
+    peak_pages: u32('zero; nobody writes or reads it yet'),
     attention: i32('atomic add by whoever wants to be heard on `buffers`; read plainly by every heap call'),
     control_lock: lock('protects the slots below and the page manager of the region'),
     reserved: array(105, u32('zero')),
