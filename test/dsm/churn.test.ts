@@ -18,8 +18,10 @@ interface Churner {
 function start(cluster: DsmClusterHandle, board: Int32Array, me: number, seed: number): Churner {
   Atomics.store(board, BOARD.states + me, BOARD.BUSY);
   const worker = new Worker(SCRIPT, { workerData: { cluster, board, me, seed, steps: STEPS } });
-  // Rejects with what the thread has thrown.
-  return { worker, exit: once(worker, 'exit') };
+  // Rejects with what the thread has thrown; the handler keeps that from being unhandled until it is awaited.
+  const exit = once(worker, 'exit');
+  exit.catch(() => Atomics.store(board, BOARD.states + me, BOARD.FAILED));
+  return { worker, exit };
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -38,7 +40,9 @@ describe.runIf(process.platform === 'linux').each(STORES)('a cluster on %s', (st
       await pause(20 + random() * 40);
       // All rest, the cluster is at rest too: a moment to look at it, and to end one of them where it stands.
       Atomics.store(board, BOARD.gate, 0);
-      while (states().includes(BOARD.BUSY)) await Promise.race([pause(1), ...churners.map((c) => c.exit)]);
+      // A real pause each time: on buffers a thread at work may be waiting for an answer of this one's event loop.
+      while (states().includes(BOARD.BUSY)) await pause(1);
+      await Promise.all(churners.filter((_, me) => states()[me] === BOARD.FAILED).map((c) => c.exit));
       requireSound(dsm);
       const victim = Math.floor(random() * THREADS);
       if (states()[victim] === BOARD.IDLE) {

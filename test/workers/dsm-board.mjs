@@ -14,4 +14,6 @@ export const BOARD = {
   BUSY: 0,
   IDLE: 1,
   DONE: 2,
+  /** It threw. Written by the main thread. */
+  FAILED: 3,
 };
