@@ -18,7 +18,7 @@ import { checkForFreedSegments, segmentState, segmentWords } from './mapping.js'
 import { pageOf, wordOf } from './pointer.js';
 import { CLASS_SIZE } from './size-classes.js';
 import { canMoveHead, moveHead } from './spans.js';
-import { type AreaState, STATE_PER_PAGE, STATE_LIVE } from './state.js';
+import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
 import { ensureActiveSuperblock } from './superblocks.js';
 
 const ATTENTION = ATTENTION_WORD;
@@ -46,41 +46,37 @@ const WORDS_4_GIB = 2 ** 30;
  *   none. Two small integers, because a pointer beyond 2^31 that crosses a call as one number is put on the heap.
  */
 export function allocateObject(s: AreaState, sizeClass: number): number {
-  const { ctl, p, ns } = s;
-  if (s.listens && s.dsm.control[ATTENTION] !== s.dsm.attentionSeen) s.dsm.attend();
+  // Read before the lock, whose call makes V8 look again at what `s` is.
+  const { ctl, p, ns, freedSeen } = s;
+  const known = s.active[sizeClass]!;
+  if (s.listens === true && s.dsm.control[ATTENTION] !== s.dsm.attentionSeen) s.dsm.attend();
   const pool = POOLS + sizeClass * POOL_WORDS;
   if (acquire(p, ctl, pool, ns) === 0) {
     s.failure = 'lock';
     s.hi = -1;
     return 0;
   }
-  const active = pool + TO_ACTIVE;
-  const ready =
-    (ctl[FREED_COUNTER] === s.freedSeen || checkForFreedSegments(s)) &&
-    ((ctl[active]! | ctl[active + 1]!) !== 0 || ensureActiveSuperblock(s, sizeClass));
-  const hi = ctl[active + 1]!;
-  const a = s.i32[hi >>> 8];
-  const w = (hi & 0xff) * WORDS_4_GIB + (ctl[active]! >>> 2);
-  if (!ready || a === undefined || a.length === 0) return takeSlowly(s, sizeClass, pool, ready);
+  const head = pool + TO_ACTIVE;
+  if (ctl[head] !== known.lo || ctl[head + 1] !== known.hi || ctl[FREED_COUNTER] !== freedSeen) {
+    return takeSlowly(s, sizeClass, pool);
+  }
+  const { a, w, state, startLo, startHi } = known;
   const counters = a[w + NALLOC_FIRST]!;
-  const startLo = a[w + START]!;
-  const startHi = a[w + START + 1]!;
   const left = (counters & 0xffff) - 1;
-  const state = s.state[startHi >>> 8]!;
-  const block = s.i32[startHi >>> 8];
-  // The last object of a superblock, and one in a segment that is not mapped here yet, take the long way.
-  if (left === 0 || block === undefined || block.length === 0) return takeSlowly(s, sizeClass, pool, true);
-  const first = (((startHi & 0xff) << 20) | (startLo >>> 12)) * PER_PAGE;
+  // A span of the same name may describe another superblock by now; and the last object of one takes the long way.
+  if (left === 0 || a[w + START] !== startLo || a[w + START + 1] !== startHi) return takeSlowly(s, sizeClass, pool);
   let k = counters >>> 16;
   if (k !== NO_OBJECT) {
-    a[w + NALLOC_FIRST] = left | (state[first + k]! << 16);
+    const at = known.first + k;
+    a[w + NALLOC_FIRST] = left | (state[at]! << 16);
+    state[at] = LIVE;
   } else {
     const initialized = a[w + CLASS_NINIT]!;
     k = initialized >>> 16;
     a[w + CLASS_NINIT] = (initialized + 0x10000) | 0;
     a[w + NALLOC_FIRST] = left | (NO_OBJECT << 16);
+    state[known.first + k] = LIVE;
   }
-  state[first + k] = LIVE;
   release(p, ctl, pool, ns);
   s.hi = startHi;
   // A superblock may lie across a multiple of 4 GiB: then the low word wraps and the high word follows.
@@ -94,11 +90,16 @@ function endOf(s: AreaState, startLo: number, distance: number): number {
   return sum | 0;
 }
 
-/** The rest of {@link allocateObject} where something has to be mapped or moved first. Releases the lock. */
-function takeSlowly(s: AreaState, sizeClass: number, pool: number, ready: boolean): number {
+/** The rest of {@link allocateObject} where something has to be looked up, mapped or moved first. Releases the lock. */
+function takeSlowly(s: AreaState, sizeClass: number, pool: number): number {
+  const { ctl } = s;
+  const head = pool + TO_ACTIVE;
   s.hi = -1;
-  const lo = ready ? takeObject(s, sizeClass, s.ctl[pool + TO_ACTIVE]!, s.ctl[pool + TO_ACTIVE + 1]!) : 0;
-  release(s.p, s.ctl, pool, s.ns);
+  const ready =
+    (ctl[FREED_COUNTER] === s.freedSeen || checkForFreedSegments(s)) &&
+    ((ctl[head]! | ctl[head + 1]!) !== 0 || ensureActiveSuperblock(s, sizeClass));
+  const lo = ready ? takeObject(s, sizeClass, ctl[head]!, ctl[head + 1]!) : 0;
+  release(s.p, ctl, pool, s.ns);
   return lo;
 }
 
@@ -117,6 +118,7 @@ function takeObject(s: AreaState, sizeClass: number, lo: number, hi: number): nu
   const left = (counters & 0xffff) - 1;
   if (left === 0 && !canMoveHead(s, sizeClass, 1, 3)) return 0;
   const first = pageOf(startLo, startHi) * PER_PAGE;
+  remember(s, sizeClass, lo, hi, startLo, startHi, first);
   let k = counters >>> 16;
   if (k !== NO_OBJECT) {
     // C reads the link from the object itself, and so maps its segment.
@@ -132,4 +134,26 @@ function takeObject(s: AreaState, sizeClass: number, lo: number, hi: number): nu
   if (left === 0) moveHead(s, sizeClass, 1, 3);
   s.hi = startHi;
   return endOf(s, startLo, Math.imul(k, SIZES[sizeClass]!));
+}
+
+/** Notes the active superblock of a size class for the next allocation. */
+function remember(
+  s: AreaState,
+  sizeClass: number,
+  lo: number,
+  hi: number,
+  startLo: number,
+  startHi: number,
+  first: number,
+): void {
+  const known = s.active[sizeClass]!;
+  known.a = s.i32[hi >>> 8]!;
+  known.w = wordOf(lo, hi);
+  known.startLo = startLo;
+  known.startHi = startHi;
+  known.state = s.state[startHi >>> 8]!;
+  known.first = first;
+  known.lo = lo;
+  // As long as the superblock's own segment is not mapped, its free list may not be used without mapping it.
+  known.hi = s.i32[startHi >>> 8]!.length === 0 ? -1 : hi;
 }

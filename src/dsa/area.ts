@@ -179,7 +179,7 @@ export class DsaArea extends AreaReports {
   allocate(size: number | bigint, flags = 0): DsaPointer {
     const s = this.state;
     const n = typeof size === 'number' ? size : 0;
-    if (flags !== 0 || n >>> 0 !== n || n === 0 || n > MAX_ORDINARY || !s.attached) {
+    if (flags !== 0 || n >>> 0 !== n || n === 0 || n > MAX_ORDINARY || s.attached !== true) {
       return this.allocateGeneral(size, flags);
     }
     const lo = n <= MAX_SMALL ? allocateObject(s, CLASSES[(n + 7) >>> 3]!) : allocateLarge(s, (n + 4095) >>> 12);
@@ -229,7 +229,7 @@ export class DsaArea extends AreaReports {
    */
   free(pointer: DsaPointer): void {
     const s = this.state;
-    if (typeof pointer !== 'number' || !s.attached) this.refusePointer('free', pointer);
+    if (typeof pointer !== 'number' || s.attached !== true) this.refusePointer('free', pointer);
     let lo: number = pointer | 0;
     let hi = 0;
     if (lo !== pointer || lo < 0) {

@@ -26,9 +26,9 @@ import { explainBadPointer, isUnreachable } from './inspect.js';
 import { freeLarge } from './large.js';
 import { checkForFreedSegments, segmentWords } from './mapping.js';
 import { fromWords, pageOf, wordOf } from './pointer.js';
-import { CLASS_DUE_AT, CLASS_RECIPROCAL, CLASS_SIZE, NUM_SIZE_CLASSES, SPAN_SIZE } from './size-classes.js';
+import { CLASS_DUE_AT, CLASS_RECIPROCAL, CLASS_SIZE, NUM_SIZE_CLASSES, SLOT_SHIFT, SPAN_SIZE } from './size-classes.js';
 import { canUnlink, countDue, headMapped, poolWord, pushSpan, unlinkSpan } from './spans.js';
-import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
+import { type AreaState, STATE_LIVE, STATE_PER_PAGE, UNMAPPED } from './state.js';
 import { destroySuperblock } from './superblocks.js';
 
 const ATTENTION = ATTENTION_WORD;
@@ -50,9 +50,11 @@ const CLASS_MASK = ENTRY_CLASS_MASK;
 const PAGE_SHIFT = ENTRY_PAGE_SHIFT;
 const SIZES = CLASS_SIZE;
 const RECIPROCALS = CLASS_RECIPROCAL;
+const SHIFT = SLOT_SHIFT;
 const DUE_AT = CLASS_DUE_AT;
 const PER_PAGE = STATE_PER_PAGE;
 const LIVE = STATE_LIVE;
+const NOT_MAPPED = UNMAPPED;
 const WORDS_4_GIB = 2 ** 30;
 
 /* Outcomes of returnObject. */
@@ -73,11 +75,13 @@ const KEPT = 2;
 export function freeObject(s: AreaState, lo: number, hi: number): boolean {
   const index = hi >>> 8;
   if ((lo & 7) !== 0 || index >= SEGMENTS) return explainBadPointer(s, fromWords(lo, hi));
-  if (s.listens && s.dsm.control[ATTENTION] !== s.dsm.attentionSeen) s.dsm.attend();
-  const { ctl, p, ns } = s;
+  if (s.listens === true && s.dsm.control[ATTENTION] !== s.dsm.attentionSeen) s.dsm.attend();
+  // Read before the lock, whose call makes V8 look again at what `s` is.
+  const { ctl, p, ns, i32 } = s;
+  const states = s.state;
   if (ctl[FREED_COUNTER] !== s.freedSeen && !checkForFreedSegments(s)) return false;
-  let a = s.i32[index]!;
-  if (a.length === 0) {
+  let a = i32[index]!;
+  if (a === NOT_MAPPED) {
     a = segmentWords(s, index);
     if (a.length === 0 && isUnreachable(s)) return false;
   }
@@ -94,10 +98,10 @@ export function freeObject(s: AreaState, lo: number, hi: number): boolean {
   }
   const inBlock = entry >>> PAGE_SHIFT;
   const distance = (inBlock << 12) | (lo & 0xfff);
-  const k = (distance * RECIPROCALS[sizeClass]!) | 0;
+  const k = Math.imul(distance >>> 3, RECIPROCALS[sizeClass]!) >>> SHIFT;
   const at = (page - inBlock) * PER_PAGE + k;
-  let sa = s.i32[spanHi >>> 8]!;
-  if (sa.length === 0) {
+  let sa = i32[spanHi >>> 8]!;
+  if (sa === NOT_MAPPED) {
     sa = segmentWords(s, spanHi >>> 8);
     if (sa.length === 0) return isUnreachable(s) ? false : explainBadPointer(s, fromWords(lo, hi));
   }
@@ -106,7 +110,7 @@ export function freeObject(s: AreaState, lo: number, hi: number): boolean {
     s.failure = 'lock';
     return false;
   }
-  const state = s.state[index]!;
+  const state = states[index]!;
   // Until the lock was ours a second, wrong, free could have taken the superblock away: look at the page map again.
   if (a[map] !== spanLo || a[map + 1] !== entry || Math.imul(k, SIZES[sizeClass]!) !== distance || state[at] !== LIVE) {
     release(p, ctl, pool, ns);
@@ -115,9 +119,12 @@ export function freeObject(s: AreaState, lo: number, hi: number): boolean {
   const w = (spanHi & 0xff) * WORDS_4_GIB + (spanLo >>> 2);
   const counters = sa[w + NALLOC_FIRST]!;
   const filing = sa[w + NMAX_FCLASS]!;
+  const fclass = filing >>> 16;
   const free = (counters & 0xffff) + 1;
   let outcome = RETURNED;
-  if ((free === 1 && filing >>> 16 === 3) || free === (filing & 0xffff) || free === DUE_AT[sizeClass]) {
+  // The active superblock stays where it is, also when it is empty.
+  const stays = fclass === 1 && (sa[w + PREV]! | sa[w + PREV + 1]!) === 0;
+  if (!stays && ((free === 1 && fclass === 3) || free === (filing & 0xffff) || free === DUE_AT[sizeClass])) {
     outcome = returnLast(s, sizeClass, sa, w, spanLo, spanHi, state, at, k);
   } else {
     state[at] = counters >>> 16;

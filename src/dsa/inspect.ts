@@ -23,6 +23,7 @@ import {
   CLASS_RECIPROCAL,
   CLASS_SIZE,
   NUM_SIZE_CLASSES,
+  SLOT_SHIFT,
   PAGE_SIZE,
 } from './size-classes.js';
 import { listWord } from './spans.js';
@@ -139,7 +140,7 @@ export function usableBytes(s: AreaState, pointer: number): number {
           if (startLo === lo && startHi === hi && state[first] === STATE_LIVE) return sa[w + S_NPAGES]! * PAGE_SIZE;
         } else if (sizeClass !== CLASS_BLOCK_OF_SPANS) {
           const distance = (lo - startLo) | 0;
-          const k = (distance * CLASS_RECIPROCAL[sizeClass]!) | 0;
+          const k = Math.imul(distance >>> 3, CLASS_RECIPROCAL[sizeClass]!) >>> SLOT_SHIFT;
           const whole = distance >= 0 && Math.imul(k, CLASS_SIZE[sizeClass]!) === distance;
           if (whole && state[first + k] === STATE_LIVE) return CLASS_SIZE[sizeClass]!;
         }

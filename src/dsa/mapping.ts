@@ -127,6 +127,7 @@ export function unmapSegment(s: AreaState, index: number): boolean {
   s.state[index] = NO_STATE;
   s.pages[index] = 0;
   s.fpm[index] = null;
+  for (const known of s.active) known.hi = -1;
   return segment === null || segment.dropMapping();
 }
 

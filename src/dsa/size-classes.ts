@@ -73,12 +73,16 @@ export const CLASS_CAPACITY: Int32Array = Int32Array.from(SIZES, (bytes, c) =>
 );
 
 /**
- * 1 / size by class, a hair larger, so that `(distance * RECIPROCAL[c]) | 0` is the exact quotient for every distance
- * inside a superblock: the quotient is wrong only if the error reaches 1 / size >= 1e-4, and it is below 1e-4 * 1e-3.
+ * 2^19 * 8 / size by class, rounded up, so that `Math.imul(distance >>> 3, RECIPROCAL[c]) >>> SLOT_SHIFT` is the slot that
+ * starts `distance` bytes into a superblock. Exact where a slot starts; elsewhere it may be one too many, and no slot
+ * times its size is that distance. 13 bits of distance and 19 of reciprocal fill 32 bits: more would not fit, fewer would
+ * be inexact. Whole numbers, because a detour over doubles costs 4 ns of waiting between two atomic operations.
  */
-export const CLASS_RECIPROCAL: Float64Array = Float64Array.from(SIZES, (bytes) =>
-  bytes === 0 ? 0 : (1 / bytes) * (1 + 1e-12),
+export const CLASS_RECIPROCAL: Int32Array = Int32Array.from(SIZES, (bytes) =>
+  bytes === 0 ? 0 : Math.ceil(2 ** 19 / (bytes / 8)),
 );
+/** See {@link CLASS_RECIPROCAL}. */
+export const SLOT_SHIFT = 19;
 
 /** Class by `(size + 7) >>> 3`, for 1 .. 8192 bytes; one byte each, as C's map for the first kilobyte. */
 export const CLASS_OF_EIGHTHS: Uint8Array = buildMap();

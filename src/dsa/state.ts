@@ -10,6 +10,7 @@ import type { Dsm, DsmSegment, ResourceOwner } from '../dsm/dsm.js';
 import type { FreePageManager } from '../freepage/freepage.js';
 import type { Participant } from '../sync/sync.js';
 import { MAX_SEGMENTS } from './area-layout.js';
+import { NUM_SIZE_CLASSES } from './size-classes.js';
 
 /** Stands for the words of a segment that is not mapped: no index is inside it. */
 export const UNMAPPED: Int32Array = new Int32Array(0);
@@ -70,6 +71,33 @@ export interface AreaParts {
   readonly fallback: boolean;
 }
 
+/**
+ * Where the active superblock of a size class was found last: what follows from its span's pointer, looked up once. An
+ * allocation between two locked operations is a chain of loads, each 4 cycles after the one before; this cuts it from
+ * eight to four, 3 ns. Valid while the head of the pool's list, the span's start and the freed-segment counter are the same.
+ */
+export class ActiveSpan {
+  /** Pointer to the span; (0, -1) when nothing is known. */
+  lo = 0;
+  hi = -1;
+  /** Words of the segment that the span lies in, and its word there. */
+  a = UNMAPPED;
+  w = 0;
+  /** Pointer to the superblock. */
+  startLo = 0;
+  startHi = 0;
+  /** State table of its segment, and the entry of its first slot. */
+  state = NO_STATE;
+  first = 0;
+}
+
+/** One entry per segment. Grown by push: V8 knows an array that was made long as one that may have holes, and looks for them at each use. */
+function perSegment<T>(value: T): T[] {
+  const list: T[] = [];
+  for (let index = 0; index < MAX_SEGMENTS; index++) list.push(value);
+  return list;
+}
+
 /** Private state of one participant's attachment. */
 export class AreaState {
   readonly dsm: Dsm;
@@ -83,6 +111,8 @@ export class AreaState {
   readonly state: Uint16Array[];
   /** Pages by segment index, metadata included; 0 when not mapped. */
   readonly pages: Int32Array;
+  /** By size class. */
+  readonly active: ActiveSpan[];
   readonly fpm: (FreePageManager | null)[];
   readonly segments: (DsmSegment | null)[];
   readonly attachments: Int32Array;
@@ -120,11 +150,13 @@ export class AreaState {
     this.p = parts.dsm.participant;
     this.ctl = parts.words;
     this.ns = parts.ns;
-    this.i32 = new Array<Int32Array>(MAX_SEGMENTS).fill(UNMAPPED);
-    this.state = new Array<Uint16Array>(MAX_SEGMENTS).fill(NO_STATE);
+    this.i32 = perSegment<Int32Array>(UNMAPPED);
+    this.state = perSegment<Uint16Array>(NO_STATE);
     this.pages = new Int32Array(MAX_SEGMENTS);
-    this.fpm = new Array<FreePageManager | null>(MAX_SEGMENTS).fill(null);
-    this.segments = new Array<DsmSegment | null>(MAX_SEGMENTS).fill(null);
+    this.active = [];
+    for (let c = 0; c < NUM_SIZE_CLASSES; c++) this.active.push(new ActiveSpan());
+    this.fpm = perSegment<FreePageManager | null>(null);
+    this.segments = perSegment<DsmSegment | null>(null);
     this.attachments = parts.attachments;
     this.buffer = parts.buffer;
     this.byteOffset = parts.byteOffset;

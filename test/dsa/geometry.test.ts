@@ -19,7 +19,7 @@ import {
   segmentOf,
 } from '../../dist/dsa/dsa.js';
 import { binOf } from '../../dist/dsa/segments.js';
-import { CLASS_RECIPROCAL, CLASS_SIZE } from '../../dist/dsa/size-classes.js';
+import { CLASS_RECIPROCAL, CLASS_SIZE, SLOT_SHIFT } from '../../dist/dsa/size-classes.js';
 import { expectSound, freeAll, hex, KIB, MIB, newArea, newAreaInPlace, PAGE } from './helpers.js';
 
 describe('constants', () => {
@@ -94,11 +94,13 @@ describe('size classes', () => {
     expectSound(area);
   });
 
-  it('a multiplication gives the slot of any offset in a superblock', () => {
+  it('a multiplication gives the slot that starts at an offset in a superblock', () => {
     for (let c = 2; c < CLASS_SIZE.length; c++) {
       const size = CLASS_SIZE[c]!;
       for (let offset = 0; offset < 65536; offset++) {
-        if (((offset * CLASS_RECIPROCAL[c]!) | 0) !== Math.floor(offset / size)) expect.fail(`${offset} of ${size}`);
+        const slot = Math.imul(offset >>> 3, CLASS_RECIPROCAL[c]!) >>> SLOT_SHIFT;
+        const right = offset % size === 0 ? slot === offset / size : slot * size !== offset;
+        if (!right) expect.fail(`${offset} of ${size}: ${slot}`);
       }
     }
   });
