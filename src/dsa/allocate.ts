@@ -37,7 +37,6 @@ const SIZES = CLASS_SIZE;
 const PER_PAGE = STATE_PER_PAGE;
 const LIVE = STATE_LIVE;
 const TWO_32 = 2 ** 32;
-const WORDS_4_GIB = 2 ** 30;
 
 /**
  * Allocates an object of a slab class, or a span object for class 0.
@@ -94,10 +93,11 @@ function endOf(s: AreaState, startLo: number, distance: number): number {
 function takeSlowly(s: AreaState, sizeClass: number, pool: number): number {
   const { ctl } = s;
   const head = pool + TO_ACTIVE;
-  s.hi = -1;
   const ready =
     (ctl[FREED_COUNTER] === s.freedSeen || checkForFreedSegments(s)) &&
     ((ctl[head]! | ctl[head + 1]!) !== 0 || ensureActiveSuperblock(s, sizeClass));
+  // Only now: a new superblock wants a span object, whose pointer came through here.
+  s.hi = -1;
   const lo = ready ? takeObject(s, sizeClass, ctl[head]!, ctl[head + 1]!) : 0;
   release(s.p, ctl, pool, s.ns);
   return lo;
@@ -147,13 +147,13 @@ function remember(
   first: number,
 ): void {
   const known = s.active[sizeClass]!;
-  known.a = s.i32[hi >>> 8]!;
+  known.a = s.maps[hi >>> 8]!.i32;
   known.w = wordOf(lo, hi);
   known.startLo = startLo;
   known.startHi = startHi;
-  known.state = s.state[startHi >>> 8]!;
+  known.state = s.maps[startHi >>> 8]!.state;
   known.first = first;
   known.lo = lo;
   // As long as the superblock's own segment is not mapped, its free list may not be used without mapping it.
-  known.hi = s.i32[startHi >>> 8]!.length === 0 ? -1 : hi;
+  known.hi = s.maps[startHi >>> 8]!.i32.length === 0 ? -1 : hi;
 }

@@ -77,7 +77,7 @@ export class AreaMemory {
 
   /** Words of segment `index` if it is mapped here, else an empty array. Hot. @internal */
   segmentI32(index: number): Int32Array {
-    return this.state.i32[index] ?? UNMAPPED;
+    return this.state.maps[index]!.i32 ?? UNMAPPED;
   }
 
   /** Buffer that holds the mapped segment `index`. @internal */

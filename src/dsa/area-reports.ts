@@ -59,7 +59,7 @@ export class AreaReports extends AreaMemory {
   mappedSegments(): number[] {
     const s = this.open();
     const indexes: number[] = [];
-    for (let index = 0; index < MAX_SEGMENTS; index++) if (s.i32[index]!.length !== 0) indexes.push(index);
+    for (let index = 0; index < MAX_SEGMENTS; index++) if (s.maps[index]!.i32.length !== 0) indexes.push(index);
     return indexes;
   }
 

@@ -77,17 +77,14 @@ export function freeObject(s: AreaState, lo: number, hi: number): boolean {
   if ((lo & 7) !== 0 || index >= SEGMENTS) return explainBadPointer(s, fromWords(lo, hi));
   if (s.listens === true && s.dsm.control[ATTENTION] !== s.dsm.attentionSeen) s.dsm.attend();
   // Read before the lock, whose call makes V8 look again at what `s` is.
-  const { ctl, p, ns, i32 } = s;
-  const states = s.state;
+  const { ctl, p, ns, maps } = s;
   if (ctl[FREED_COUNTER] !== s.freedSeen && !checkForFreedSegments(s)) return false;
-  let a = i32[index]!;
-  if (a === NOT_MAPPED) {
-    a = segmentWords(s, index);
-    if (a.length === 0 && isUnreachable(s)) return false;
-  }
+  const here = maps[index]!;
+  if (here.i32 === NOT_MAPPED && segmentWords(s, index).length === 0 && isUnreachable(s)) return false;
+  const a = here.i32;
   const page = ((hi & 0xff) << 20) | (lo >>> 12);
   // A segment that could not be mapped has no pages.
-  if (page >= s.pages[index]!) return explainBadPointer(s, fromWords(lo, hi));
+  if (page >= here.pages) return explainBadPointer(s, fromWords(lo, hi));
   const map = (index === 0 ? MAP_FIRST : MAP_OTHER) + 2 * page;
   const spanLo = a[map]!;
   const entry = a[map + 1]!;
@@ -100,17 +97,18 @@ export function freeObject(s: AreaState, lo: number, hi: number): boolean {
   const distance = (inBlock << 12) | (lo & 0xfff);
   const k = Math.imul(distance >>> 3, RECIPROCALS[sizeClass]!) >>> SHIFT;
   const at = (page - inBlock) * PER_PAGE + k;
-  let sa = i32[spanHi >>> 8]!;
-  if (sa === NOT_MAPPED) {
-    sa = segmentWords(s, spanHi >>> 8);
-    if (sa.length === 0) return isUnreachable(s) ? false : explainBadPointer(s, fromWords(lo, hi));
+  const there = maps[spanHi >>> 8]!;
+  if (there.i32 === NOT_MAPPED) {
+    if (segmentWords(s, spanHi >>> 8).length === 0)
+      return isUnreachable(s) ? false : explainBadPointer(s, fromWords(lo, hi));
   }
+  const sa = there.i32;
+  const { state } = here;
   const pool = POOLS + sizeClass * POOL_WORDS;
   if (acquire(p, ctl, pool, ns) === 0) {
     s.failure = 'lock';
     return false;
   }
-  const state = states[index]!;
   // Until the lock was ours a second, wrong, free could have taken the superblock away: look at the page map again.
   if (a[map] !== spanLo || a[map + 1] !== entry || Math.imul(k, SIZES[sizeClass]!) !== distance || state[at] !== LIVE) {
     release(p, ctl, pool, ns);
@@ -193,7 +191,7 @@ export function freeSpanObject(s: AreaState, lo: number, hi: number): boolean {
   // A block of spans describes itself with the span in its first slot.
   const blockLo = lo & ~0xfff;
   const k = ((lo & 0xfff) / SPAN_SIZE) | 0;
-  const state = s.state[hi >>> 8]!;
+  const state = s.maps[hi >>> 8]!.state;
   const at = pageOf(lo, hi) * PER_PAGE + k;
   const outcome = returnLast(s, 0, a, wordOf(blockLo, hi), blockLo, hi, state, at, k);
   release(p, ctl, pool, ns);

@@ -47,7 +47,7 @@ function judge(s: AreaState, pointer: number): AreaFailure {
   const state = segmentState(s, index);
   if (a.length === 0 || state.length === 0) return s.failure;
   const page = pageOf(lo, hi);
-  if (page >= s.pages[index]!) return 'foreign';
+  if (page >= s.maps[index]!.pages) return 'foreign';
   const map = pageMapWord(index) + 2 * page;
   const spanHi = a[map + 1]! & ENTRY_POINTER_BITS;
   const spanLo = a[map]!;
@@ -125,7 +125,7 @@ export function usableBytes(s: AreaState, pointer: number): number {
     if (a.length === 0 && isUnreachable(s)) return 0;
     const page = pageOf(lo, hi);
     const state = segmentState(s, index);
-    if (page < s.pages[index]! && a.length !== 0) {
+    if (page < s.maps[index]!.pages && a.length !== 0) {
       const map = pageMapWord(index) + 2 * page;
       const spanLo = a[map]!;
       const spanHi = a[map + 1]! & ENTRY_POINTER_BITS;

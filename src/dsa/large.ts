@@ -56,8 +56,8 @@ export function allocateLarge(s: AreaState, npages: number): number {
 /** Makes the span and the page map entry of a new large object. Under the area lock. False with `failure` set. */
 function describe(s: AreaState, spanHi: number, spanLo: number, index: number, page: number, npages: number): boolean {
   if (!initSpan(s, LARGE, spanLo, spanHi, pageLo(page), pageHi(index, page), npages)) return false;
-  s.state[index]![page * PER_PAGE] = LIVE;
-  const a = s.i32[index]!;
+  s.maps[index]!.state[page * PER_PAGE] = LIVE;
+  const a = s.maps[index]!.i32;
   const map = pageMapWord(index) + 2 * page;
   a[map] = spanLo;
   a[map + 1] = spanHi | ENTRY_LARGE;
@@ -85,10 +85,10 @@ export function freeLarge(s: AreaState, lo: number, hi: number, spanLo: number, 
   if (s.ctl[FREED_COUNTER] !== s.freedSeen) checkForFreedSegmentsLocked(s);
   const index = hi >>> 8;
   const page = pageOf(lo, hi);
-  const a = s.i32[index]!;
+  const a = s.maps[index]!.i32;
   const w = wordOf(spanLo, spanHi);
   const map = pageMapWord(index) + 2 * page;
-  const state = s.state[index]!;
+  const state = s.maps[index]!.state;
   const at = page * PER_PAGE;
   // Until the lock was ours a second, wrong, free could have taken the object away: look again.
   const ours =

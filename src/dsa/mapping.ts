@@ -82,14 +82,14 @@ function attachSegment(s: AreaState, index: number): DsmSegment | null {
 function installState(s: AreaState, index: number, segment: DsmSegment): void {
   const pages = Math.floor(segment.mapLength / PAGE_SIZE);
   s.segments[index] = segment;
-  s.state[index] = new Uint16Array(segment.buffer, segment.tailOffset, pages * STATE_PER_PAGE);
-  s.pages[index] = pages;
+  s.maps[index]!.state = new Uint16Array(segment.buffer, segment.tailOffset, pages * STATE_PER_PAGE);
+  s.maps[index]!.pages = pages;
 }
 
 /** Makes a segment's words known here, as C's segment map does. */
 export function installSegment(s: AreaState, index: number, segment: DsmSegment): Int32Array {
   if (s.segments[index] !== segment) installState(s, index, segment);
-  s.i32[index] = segment.i32;
+  s.maps[index]!.i32 = segment.i32;
   s.fpm[index] = new FreePageManager(segment.i32, 0, index === 0 ? FPM_AT_FIRST : FPM_AT_OTHER);
   if (index > s.high) s.high = index;
   return segment.i32;
@@ -97,12 +97,12 @@ export function installSegment(s: AreaState, index: number, segment: DsmSegment)
 
 /** Words of segment `index`, mapping it if need be; empty with `failure` set when that fails. */
 export function segmentWords(s: AreaState, index: number): Int32Array {
-  const words = s.i32[index];
+  const words = s.maps[index]!.i32;
   return words !== undefined && words.length !== 0 ? words : mapSegment(s, index);
 }
 
 function mapSegment(s: AreaState, index: number): Int32Array {
-  if (!(index < s.i32.length)) {
+  if (!(index < s.maps.length)) {
     s.failure = 'corrupt';
     s.thrown = `a link leads to segment ${index}`;
     return UNMAPPED;
@@ -113,19 +113,19 @@ function mapSegment(s: AreaState, index: number): Int32Array {
 
 /** State table of segment `index`, attaching it quietly if need be; empty with `failure` set when that fails. */
 export function segmentState(s: AreaState, index: number): Uint16Array {
-  const state = s.state[index];
+  const state = s.maps[index]!.state;
   if (state === undefined) return NO_STATE;
   if (state.length !== 0) return state;
-  return attachSegment(s, index) === null ? NO_STATE : s.state[index]!;
+  return attachSegment(s, index) === null ? NO_STATE : s.maps[index]!.state;
 }
 
 /** Forgets a segment here and gives its mapping back. False when the control lock could not be had. */
 export function unmapSegment(s: AreaState, index: number): boolean {
   const segment = s.segments[index] ?? null;
   s.segments[index] = null;
-  s.i32[index] = UNMAPPED;
-  s.state[index] = NO_STATE;
-  s.pages[index] = 0;
+  s.maps[index]!.i32 = UNMAPPED;
+  s.maps[index]!.state = NO_STATE;
+  s.maps[index]!.pages = 0;
   s.fpm[index] = null;
   for (const known of s.active) known.hi = -1;
   return segment === null || segment.dropMapping();

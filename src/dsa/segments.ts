@@ -89,14 +89,14 @@ function setLink(a: Int32Array, at: number, index: number): void {
 
 /** Takes a segment off its bin. False when a neighbour cannot be mapped; nothing is changed then. */
 function unlinkSegment(s: AreaState, index: number): boolean {
-  const a = s.i32[index]!;
+  const a = s.maps[index]!.i32;
   const prev = link(a, H_PREV);
   const next = link(a, H_NEXT);
   if (prev !== NO_SEGMENT && segmentWords(s, prev).length === 0) return false;
   if (next !== NO_SEGMENT && segmentWords(s, next).length === 0) return false;
-  if (prev !== NO_SEGMENT) setLink(s.i32[prev]!, H_NEXT, next);
+  if (prev !== NO_SEGMENT) setLink(s.maps[prev]!.i32, H_NEXT, next);
   else setLink(s.ctl, C_BINS + 2 * link(a, H_BIN), next);
-  if (next !== NO_SEGMENT) setLink(s.i32[next]!, H_PREV, prev);
+  if (next !== NO_SEGMENT) setLink(s.maps[next]!.i32, H_PREV, prev);
   return true;
 }
 
@@ -104,19 +104,19 @@ function unlinkSegment(s: AreaState, index: number): boolean {
 function pushSegment(s: AreaState, index: number, bin: number): boolean {
   const head = link(s.ctl, C_BINS + 2 * bin);
   if (head !== NO_SEGMENT && segmentWords(s, head).length === 0) return false;
-  const a = s.i32[index]!;
+  const a = s.maps[index]!.i32;
   setLink(a, H_PREV, NO_SEGMENT);
   setLink(a, H_NEXT, head);
   st64(a, H_BIN, bin);
   setLink(s.ctl, C_BINS + 2 * bin, index);
-  if (head !== NO_SEGMENT) setLink(s.i32[head]!, H_PREV, index);
+  if (head !== NO_SEGMENT) setLink(s.maps[head]!.i32, H_PREV, index);
   return true;
 }
 
 /** Files a segment under the bin of its longest free run. False when a neighbour cannot be mapped. */
 export function rebin(s: AreaState, index: number): boolean {
   const bin = binOf(s.fpm[index]!.contiguousPages);
-  return s.i32[index]![BIN] === bin || moveToBin(s, index, bin);
+  return s.maps[index]!.i32[BIN] === bin || moveToBin(s, index, bin);
 }
 
 function moveToBin(s: AreaState, index: number, bin: number): boolean {
@@ -292,7 +292,7 @@ function enroll(s: AreaState, index: number, segment: DsmSegment, { size, metaPa
 /** Gives a wholly free segment back. False when a neighbour cannot be mapped; it then stays. */
 function retire(s: AreaState, index: number): boolean {
   const { ctl } = s;
-  const a = s.i32[index]!;
+  const a = s.maps[index]!.i32;
   if (!unlinkSegment(s, index)) return false;
   const handle = ctl[C_SEGMENT_HANDLES + index]! >>> 0;
   // Others that still map the segment must find the mark before the index can be used again.
@@ -311,8 +311,8 @@ function retire(s: AreaState, index: number): boolean {
  */
 export function releasePages(s: AreaState, index: number, page: number, n: number): boolean {
   if (!putPages(s, index, page, n)) return false;
-  const whole = s.fpm[index]!.contiguousPages === ld64(s.i32[index]!, H_USABLE);
+  const whole = s.fpm[index]!.contiguousPages === ld64(s.maps[index]!.i32, H_USABLE);
   // Where a neighbour cannot be mapped now, the segment stays, in its old bin, until the next free in it.
-  if (!(whole && index !== 0 && retire(s, index)) && s.i32[index]!.length !== 0) rebin(s, index);
+  if (!(whole && index !== 0 && retire(s, index)) && s.maps[index]!.i32.length !== 0) rebin(s, index);
   return true;
 }

@@ -115,7 +115,7 @@ export function countDue(s: AreaState, sizeClass: number, by: number): void {
 
 /** Sets `prevspan` of the span at (lo, hi), if that is one. */
 function setPrev(s: AreaState, lo: number, hi: number, prevLo: number, prevHi: number): void {
-  if ((lo | hi) !== 0) setWords(s.i32[hi >>> 8]!, wordOf(lo, hi) + PREV, prevLo, prevHi);
+  if ((lo | hi) !== 0) setWords(s.maps[hi >>> 8]!.i32, wordOf(lo, hi) + PREV, prevLo, prevHi);
 }
 
 /** High half of a word with two 16-bit fields replaced. */
@@ -130,7 +130,7 @@ export function pushSpan(s: AreaState, sizeClass: number, fclass: number, lo: nu
   const headLo = ctl[head]!;
   const headHi = ctl[head + 1]!;
   if (!resolvable(s, headLo, headHi) || !resolvable(s, lo, hi)) return false;
-  const a = s.i32[hi >>> 8]!;
+  const a = s.maps[hi >>> 8]!.i32;
   const w = wordOf(lo, hi);
   setWords(a, w + NEXT, headLo, headHi);
   setWords(a, w + PREV, 0, 0);
@@ -153,7 +153,7 @@ export function unlinkSpan(s: AreaState, a: Int32Array, w: number): void {
   const prevHi = a[w + PREV + 1]!;
   setPrev(s, nextLo, nextHi, prevLo, prevHi);
   if ((prevLo | prevHi) !== 0) {
-    setWords(s.i32[prevHi >>> 8]!, wordOf(prevLo, prevHi) + NEXT, nextLo, nextHi);
+    setWords(s.maps[prevHi >>> 8]!.i32, wordOf(prevLo, prevHi) + NEXT, nextLo, nextHi);
   } else {
     setWords(s.ctl, listWord(a[w + CLASS_NINIT]! & 0xffff, a[w + NMAX_FCLASS]! >>> 16), nextLo, nextHi);
   }
@@ -169,7 +169,7 @@ export function canMoveHead(s: AreaState, sizeClass: number, from: number, to: n
   if (!resolvable(s, lo, hi) || !resolvable(s, ctl[toWord]!, ctl[toWord + 1]!)) return false;
   if ((lo | hi) === 0) return true;
   const next = wordOf(lo, hi) + NEXT;
-  const a = s.i32[hi >>> 8]!;
+  const a = s.maps[hi >>> 8]!.i32;
   return resolvable(s, a[next]!, a[next + 1]!);
 }
 
@@ -185,7 +185,7 @@ export function moveHead(s: AreaState, sizeClass: number, from: number, to: numb
   const lo = ctl[fromWord]!;
   const hi = ctl[fromWord + 1]!;
   if ((lo | hi) === 0) return false;
-  const a = s.i32[hi >>> 8]!;
+  const a = s.maps[hi >>> 8]!.i32;
   const w = wordOf(lo, hi);
   const nextLo = a[w + NEXT]!;
   const nextHi = a[w + NEXT + 1]!;

@@ -91,11 +91,18 @@ export class ActiveSpan {
   first = 0;
 }
 
-/** One entry per segment. Grown by push: V8 knows an array that was made long as one that may have holes, and looks for them at each use. */
-function perSegment<T>(value: T): T[] {
-  const list: T[] = [];
-  for (let index = 0; index < MAX_SEGMENTS; index++) list.push(value);
-  return list;
+/**
+ * What a participant sees of one segment. One object a segment with fields of one type each: V8 then reads a view
+ * without asking what it is, which arrays of views would cost at every use. Arrays of these are grown by push, because one that was
+ * made long counts as one that may have holes.
+ */
+export class SegmentMap {
+  /** Words; {@link UNMAPPED} where C would have no mapping. */
+  i32 = UNMAPPED;
+  /** State table; {@link NO_STATE} when nothing of the segment is mapped. */
+  state = NO_STATE;
+  /** Pages, metadata included; 0 when nothing is mapped. */
+  pages = 0;
 }
 
 /** Private state of one participant's attachment. */
@@ -105,12 +112,8 @@ export class AreaState {
   /** Words of segment 0, with the control block at 0. */
   readonly ctl: Int32Array;
   readonly ns: number;
-  /** Words by segment index; {@link UNMAPPED} where C would have no mapping. */
-  readonly i32: Int32Array[];
-  /** State table by segment index. */
-  readonly state: Uint16Array[];
-  /** Pages by segment index, metadata included; 0 when not mapped. */
-  readonly pages: Int32Array;
+  /** By segment index. */
+  readonly maps: SegmentMap[];
   /** By size class. */
   readonly active: ActiveSpan[];
   readonly fpm: (FreePageManager | null)[];
@@ -150,13 +153,12 @@ export class AreaState {
     this.p = parts.dsm.participant;
     this.ctl = parts.words;
     this.ns = parts.ns;
-    this.i32 = perSegment<Int32Array>(UNMAPPED);
-    this.state = perSegment<Uint16Array>(NO_STATE);
-    this.pages = new Int32Array(MAX_SEGMENTS);
+    this.maps = [];
+    for (let index = 0; index < MAX_SEGMENTS; index++) this.maps.push(new SegmentMap());
     this.active = [];
     for (let c = 0; c < NUM_SIZE_CLASSES; c++) this.active.push(new ActiveSpan());
-    this.fpm = perSegment<FreePageManager | null>(null);
-    this.segments = perSegment<DsmSegment | null>(null);
+    this.fpm = new Array<FreePageManager | null>(MAX_SEGMENTS).fill(null);
+    this.segments = new Array<DsmSegment | null>(MAX_SEGMENTS).fill(null);
     this.attachments = parts.attachments;
     this.buffer = parts.buffer;
     this.byteOffset = parts.byteOffset;
@@ -165,9 +167,10 @@ export class AreaState {
     this.fallback = parts.fallback;
     this.owner = parts.dsm.currentOwner;
     this.listens = parts.dsm.storeKind === 'buffers';
-    this.i32[0] = parts.words;
-    this.state[0] = parts.state;
-    this.pages[0] = parts.pages;
+    const first = this.maps[0]!;
+    first.i32 = parts.words;
+    first.state = parts.state;
+    first.pages = parts.pages;
     this.segments[0] = parts.segment;
   }
 }

@@ -79,7 +79,7 @@ function sumSegments(s: AreaState): SegmentSums | null {
     const words = peekSegment(s, index);
     if (words.length === 0) return null;
     sums.segments++;
-    sums.pages += s.pages[index]!;
+    sums.pages += s.maps[index]!.pages;
     const segment = s.segments[index] ?? null;
     if (segment !== null) sums.overheadBytes += roundUp(segment.mapLength) - segment.mapLength + segment.tailLength;
     try {

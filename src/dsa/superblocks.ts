@@ -102,7 +102,7 @@ function allMapped(s: AreaState): boolean {
     return true;
   }
   for (let index = 1; index < MAX_SEGMENTS; index++) {
-    if (ctl[C_SEGMENT_HANDLES + index] !== 0 && s.i32[index]!.length === 0) return false;
+    if (ctl[C_SEGMENT_HANDLES + index] !== 0 && s.maps[index]!.i32.length === 0) return false;
   }
   s.mappedFor[0] = ctl[C_TOTAL]!;
   s.mappedFor[1] = ctl[C_TOTAL + 1]!;
@@ -154,10 +154,14 @@ function addSuperblock(s: AreaState, sizeClass: number): boolean {
   if (page >= 0 && !done) undoPages(s, index, page, npages);
   unlockArea(s);
   if (!done) return false;
-  const a = s.i32[index]!;
+  const a = s.maps[index]!.i32;
   const from = page * STATE_PER_PAGE;
   // One more than there are slots: the rest of the block begins where one more slot would, and must not look live.
-  s.state[index]!.fill(STATE_UNUSED, from, from + Math.min(CLASS_CAPACITY[sizeClass]! + 1, npages * STATE_PER_PAGE));
+  s.maps[index]!.state.fill(
+    STATE_UNUSED,
+    from,
+    from + Math.min(CLASS_CAPACITY[sizeClass]! + 1, npages * STATE_PER_PAGE),
+  );
   // The page map leads to a span only once that span is complete.
   const map = pageMapWord(index) + 2 * page;
   for (let i = 0; i < npages; i++) {

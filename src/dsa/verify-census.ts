@@ -96,9 +96,9 @@ export class SegmentCensus {
     this.index = index;
     this.segment = s.segments[index] ?? null;
     this.words = words;
-    this.state = s.state[index]!;
+    this.state = s.maps[index]!.state;
     this.size = trueSize(this.segment, words);
-    this.pages = s.pages[index]!;
+    this.pages = s.maps[index]!.pages;
     this.map = pageMapWord(index);
     const fixed = index === 0 ? FIXED_BYTES_FIRST : FIXED_BYTES_OTHER;
     const ordinary = Math.min(ordinaryMetaPages(this.pages, fixed), this.pages);

@@ -101,11 +101,11 @@ export function checkLocalMaps(c: AreaCensus): void {
   if (!c.atRest || controlLockIsFree(s.dsm)) checkForFreedSegmentsLocked(s);
   for (let index = 1; index < s.segments.length; index++) {
     const segment = s.segments[index] ?? null;
-    const words = s.i32[index]!;
+    const words = s.maps[index]!.i32;
     if (segment === null) {
       f.check(
         'K19',
-        words === UNMAPPED && s.pages[index] === 0,
+        words === UNMAPPED && s.maps[index]!.pages === 0,
         () => `segment ${index} has words here and no mapping`,
       );
       continue;

@@ -8,14 +8,7 @@
 
 import { add, compareExchange, sub } from '#atomic';
 import { lwlockAcquire } from './lwlock.js';
-import {
-  EXCLUSIVE_BIT,
-  HAS_WAITERS,
-  HOLDERS_MASK,
-  LOCK_STATE,
-  LW_ACQUIRED,
-  LW_EXCLUSIVE,
-} from './lwlock-layout.js';
+import { EXCLUSIVE_BIT, HAS_WAITERS, HOLDERS_MASK, LOCK_STATE, LW_ACQUIRED, LW_EXCLUSIVE } from './lwlock-layout.js';
 import { wakeWaiters } from './lwlock-queue.js';
 import { acquireSlow } from './lwlock-wait.js';
 import type { Participant } from './participant.js';
@@ -37,15 +30,14 @@ const acquireLate = acquireSlow;
  * @returns LW_ACQUIRED, LW_SLEPT or LW_FAILED (0): see `p.failure`
  */
 export function lwlockAcquireExclusive(p: Participant, a: Int32Array, i: number, ns: number): number {
-  const n = p.nheld;
-  if (n >= LIMIT || p.closed !== false) return acquireAny(p, a, i, ns, EXCLUSIVE);
   const c = p.control;
+  const n = c[p.nheldWord]!;
+  if (n >= LIMIT || p.closed !== false) return acquireAny(p, a, i, ns, EXCLUSIVE);
   const h = (p.heldWord + n * HELD_WORDS) | 0;
   c[h] = ns;
   c[(h + 1) | 0] = i;
   c[(h + 2) | 0] = EXCLUSIVE;
   // Before the exchange that may take the lock: the list never names too little.
-  p.nheld = (n + 1) | 0;
   c[p.nheldWord] = (n + 1) | 0;
   return cas(a, (i + STATE) | 0, 0, p.exclusiveWord) === 0 ? ACQUIRED : acquireLate(p, a, i, ns, EXCLUSIVE);
 }
@@ -60,9 +52,8 @@ export function lwlockReleaseNewest(p: Participant, a: Int32Array, i: number, ns
   const word = p.exclusiveWord;
   const old = subtract(a, (i + STATE) | 0, word);
   if (old !== word && !hadFlags(a, i, old, word)) return;
-  const n = (p.nheld - 1) | 0;
-  p.nheld = n;
-  p.control[p.nheldWord] = n;
+  const c = p.control;
+  c[p.nheldWord] = (c[p.nheldWord]! - 1) | 0;
   if (old !== word && old - word === HAS_WAITERS) wakeWaiters(p, a, i, ns);
 }
 

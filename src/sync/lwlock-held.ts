@@ -19,20 +19,18 @@ function high(word: number): number {
 /** Writes entry `p.nheld` and counts it. The caller has checked that there is room. */
 export function noteHold(p: Participant, ns: number, word: number, mode: number): void {
   const c = p.control;
-  const n = p.nheld;
+  const n = c[p.nheldWord]!;
   const h = p.heldWord + n * WORDS;
   c[h] = ns;
   c[h + 1] = word;
   c[h + 2] = high(word) | mode;
-  p.nheld = n + 1;
   c[p.nheldWord] = n + 1;
 }
 
 /** Removes the newest entry. */
 export function dropNewestHold(p: Participant): void {
-  const n = p.nheld - 1;
-  p.nheld = n;
-  p.control[p.nheldWord] = n;
+  const c = p.control;
+  c[p.nheldWord] = c[p.nheldWord]! - 1;
 }
 
 /**

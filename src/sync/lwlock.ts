@@ -114,7 +114,6 @@ export function lwlockRelease(p: Participant, a: Int32Array, i: number, ns: numb
   if (mode < 0) return releaseOlder(p, a, i, ns);
   const word = mode === LW_EXCLUSIVE ? p.exclusiveWord : 1;
   if (compareExchange(a, i + LOCK_STATE, word, 0) !== word) return releaseSlow(p, a, i, ns, n, mode);
-  p.nheld = n;
   p.control[p.nheldWord] = n;
   return true;
 }

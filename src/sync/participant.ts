@@ -5,9 +5,9 @@
  * each is used by the thread that joined it and by no other. Nothing here is locked: the object is private, and what
  * it mirrors in shared memory (its slot) is written by it alone.
  *
- * `nheld` is kept twice, here and in the slot: this thread reads its own copy, others read the slot's when this thread
- * is gone. The rule for both: an entry of the held list is written before the atomic operation that may take the
- * lock, and removed after the one that gives it back. So a participant that died with `nheld` = 0 holds nothing.
+ * `nheld` lies in the slot: this thread reads and writes it, others read it when this thread is gone. The rule: an entry
+ * of the held list is written before the atomic operation that may take the lock, and removed after the one that gives
+ * it back. So a participant that died with `nheld` = 0 holds nothing.
  */
 
 import { SharedHeapError } from '../errors/errors.js';
@@ -68,8 +68,6 @@ export class Participant {
    * locks nor throw. Lets the buffers store answer requests; `ParticipantTable.wakeAll` makes parked threads call it.
    */
   attend: (() => void) | null;
-  /** Number of locks held: the private copy of the slot's `nheld`. */
-  nheld: number;
   /** Own copy of the slot's `wait_seq`: odd while queued. */
   waitSeq: number;
   /** Why the last lock function that returned 0 failed: a FAIL_* number. */
@@ -122,7 +120,6 @@ export class Participant {
     this.canBlock = canBlock;
     this.spin = DEFAULT_SPIN;
     this.attend = null;
-    this.nheld = 0;
     this.waitSeq = control[base + WAIT_SEQ]!;
     this.failure = FAIL_NONE;
     this.failureOwner = -1;
@@ -135,6 +132,11 @@ export class Participant {
     this.lostWakeups = 0;
     this.parks = 0;
     this.closed = false;
+  }
+
+  /** Number of locks held. */
+  get nheld(): number {
+    return this.closed ? 0 : this.control[this.nheldWord]!;
   }
 
   /**

@@ -290,7 +290,6 @@ export class ParticipantTable implements Peers {
         // Hand it back to the dead, so that a later joiner tries again.
         store(this.#ids, FIRST_DEAD + slot * SLOT_UNITS, identity);
         adopted.closed = true;
-        adopted.nheld = 0;
         store(this.#ids, at, identity);
         throw error;
       }

@@ -50,7 +50,7 @@ export function spansOn({ state: s }: DsaArea, sizeClass: number, fclass: number
   let lo = s.ctl[head]!;
   let hi = s.ctl[head + 1]!;
   while ((lo | hi) !== 0) {
-    const words = s.i32[hi >>> 8]!;
+    const words = s.maps[hi >>> 8]!.i32;
     const w = wordOf(lo, hi);
     const startHi = words[w + S_START + 1]!;
     const start = { segment: startHi >>> 8, page: pageOf(words[w + S_START]!, startHi) };
@@ -133,11 +133,11 @@ export function metadataWords(area: DsaArea): Word[] {
   function addSpan(span: ListedSpan, sizeClass: number): void {
     add(span.words, span.w, 13, `span of pool ${sizeClass}`);
     const slots = sizeClass === 0 ? 73 : sizeClass === 1 ? 1 : CLASS_CAPACITY[sizeClass]! + 1;
-    add(s.state[span.start.segment]!, span.start.page * 512, slots, `slots of pool ${sizeClass}`);
+    add(s.maps[span.start.segment]!.state, span.start.page * 512, slots, `slots of pool ${sizeClass}`);
   }
 
   function addSegment(index: number): void {
-    const a = s.i32[index]!;
+    const a = s.maps[index]!.i32;
     const map = pageMapWord(index);
     const name = `of segment ${index}`;
     add(a, 0, 1, `magic ${name}`);
@@ -146,7 +146,7 @@ export function metadataWords(area: DsaArea): Word[] {
     add(a, map - 274, 274, `page manager ${name}`);
     // The first page of the only run means nothing when there is none.
     if (a[map - 274 + 10] === 0 && a[map - 274 + 2] === 0) words.splice(-266, 1);
-    add(a, map, 2 * s.pages[index]!, `page map ${name}`);
+    add(a, map, 2 * s.maps[index]!.pages, `page map ${name}`);
     const fpm = s.fpm[index]!;
     for (const page of fpm.treePages()) add(a, page * 1024 + 2, 4 + 4 * a[page * 1024 + 2]!, `tree ${name}`);
     for (const { first } of fpm.runs()) {

@@ -103,8 +103,8 @@ function imageOf(area: DsaArea): Buffer {
     pieces.push(Buffer.from(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength) as never));
   };
   for (const index of area.mappedSegments()) {
-    if (index !== 0) add(s.i32[index]!);
-    add(s.state[index]!);
+    if (index !== 0) add(s.maps[index]!.i32);
+    add(s.maps[index]!.state);
   }
   add(s.attachments);
   return Buffer.concat(pieces);

@@ -32,7 +32,7 @@ function wrong({ view, at }: Word, draw: () => number): number {
 
 /** Segments, pages and slots bound the work; so does the cluster, which has 64 participants and few segments. */
 function expectBounded(report: VerifyReport, area: DsaArea, rounds: number): void {
-  const pages = area.state.pages.reduce((sum, n) => sum + n, 0);
+  const pages = area.state.maps.reduce((sum, { pages }) => sum + pages, 0);
   expect(report.checks).toBeLessThan(5000 + rounds * pages * 600);
   expect(report.findings.filter(({ id }) => id === 'K0')).toEqual([]);
   expect(report.ok).toBe(!report.findings.some(({ severity }) => severity === 'error'));
@@ -120,10 +120,10 @@ describe('any damage ends in a report', () => {
         const { state: s } = area;
         for (const page of pages) {
           const index = page % 3;
-          const a = s.i32[index]!;
-          const from = (page % s.pages[index]!) * 1024;
+          const a = s.maps[index]!.i32;
+          const from = (page % s.maps[index]!.pages) * 1024;
           for (let k = from; k < from + 1024; k++) a[k] = (draw() & 3) === 0 ? 0 : draw();
-          s.state[index]!.fill(draw() & 0xffff, from / 2, from / 2 + 300);
+          s.maps[index]!.state.fill(draw() & 0xffff, from / 2, from / 2 + 300);
         }
         survive(area);
       }),

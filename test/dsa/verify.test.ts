@@ -181,7 +181,7 @@ const ctl =
 /** A word of the header of segment 1. */
 const header =
   (at: number, value: number) =>
-  (area: DsaArea): Change => [area.state.i32[1]!, at, value];
+  (area: DsaArea): Change => [area.state.maps[1]!.i32, at, value];
 /** A word of a span of class 25. */
 const inSpan =
   (fclass: number, at: number, value: (old: number) => number) =>
@@ -196,15 +196,15 @@ const manager =
   (index: number, at: number, value: (old: number) => number) =>
   (area: DsaArea): Change => {
     const { header: word } = area.state.fpm[index]!.handle;
-    const a = area.state.i32[index]!;
+    const a = area.state.maps[index]!.i32;
     return [a, word + at, value(a[word + at]!)];
   };
 const entry = (area: DsaArea, segment: number, page: number, half: number): [Int32Array, number] => {
-  return [area.state.i32[segment]!, (segment === 0 ? 7272 : 1152) / 4 + 2 * page + half];
+  return [area.state.maps[segment]!.i32, (segment === 0 ? 7272 : 1152) / 4 + 2 * page + half];
 };
 const slotState = (area: DsaArea, sizeClass: number, fclass: number, k: number): [Uint16Array, number] => {
   const { start } = spansOn(area, sizeClass, fclass)[0]!;
-  return [area.state.state[start.segment]!, start.page * 512 + k];
+  return [area.state.maps[start.segment]!.state, start.page * 512 + k];
 };
 
 const CASES: Case[] = [
@@ -480,7 +480,7 @@ describe('what this participant keeps for itself (K19)', () => {
 
   it('words without a mapping', () => {
     const area = busy();
-    area.state.i32[7] = area.state.ctl;
+    area.state.maps[7]!.i32 = area.state.ctl;
     expect(ids(area.verify())).toEqual(['K19']);
   });
 
@@ -545,7 +545,7 @@ describe('losses of the C original', () => {
     const { area } = newArea();
     run('lost_btree_root', area);
     const { state: s } = area;
-    const words = s.i32[3]!;
+    const words = s.maps[3]!.i32;
     const [run3] = s.fpm[3]!.runs();
     const page = [1, 2, 3, 4, 5, 6, 7, 8].find((k) => k < run3!.first || k >= run3!.first + run3!.npages)!;
     const report = doctored(area, [[words, page * 1024, 0]]);
