@@ -14,12 +14,13 @@
 import { ATTENTION_WORD } from '../dsm/dsm.js';
 import { lwlockAcquireExclusive, lwlockReleaseNewest } from '../sync/sync.js';
 import { AreaControl, NOTHING_FREE, Pool, Span } from './area-layout.js';
+import { takeFromCrowded } from './full-blocks.js';
 import { checkForFreedSegments, segmentState, segmentWords } from './mapping.js';
 import { pageOf, wordOf } from './pointer.js';
 import { CLASS_SIZE } from './size-classes.js';
 import { canMoveHead, moveHead } from './spans.js';
 import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
-import { ensureActiveSuperblock } from './superblocks.js';
+import { ensureActiveSuperblock, nothingDue } from './superblocks.js';
 
 const ATTENTION = ATTENTION_WORD;
 const acquire = lwlockAcquireExclusive;
@@ -93,8 +94,16 @@ function endOf(s: AreaState, startLo: number, distance: number): number {
 function takeSlowly(s: AreaState, sizeClass: number, pool: number): number {
   const { ctl } = s;
   const head = pool + TO_ACTIVE;
+  const current = ctl[FREED_COUNTER] === s.freedSeen;
+  if (current && (ctl[head]! | ctl[head + 1]!) === 0 && nothingDue(s, sizeClass)) {
+    const taken = takeFromCrowded(s, sizeClass, pool);
+    if (s.hi >= 0) {
+      release(s.p, ctl, pool, s.ns);
+      return taken;
+    }
+  }
   const ready =
-    (ctl[FREED_COUNTER] === s.freedSeen || checkForFreedSegments(s)) &&
+    (current || checkForFreedSegments(s)) &&
     ((ctl[head]! | ctl[head + 1]!) !== 0 || ensureActiveSuperblock(s, sizeClass));
   // Only now: a new superblock wants a span object, whose pointer came through here.
   s.hi = -1;
@@ -118,7 +127,9 @@ function takeObject(s: AreaState, sizeClass: number, lo: number, hi: number): nu
   const left = (counters & 0xffff) - 1;
   if (left === 0 && !canMoveHead(s, sizeClass, 1, 3)) return 0;
   const first = pageOf(startLo, startHi) * PER_PAGE;
-  remember(s, sizeClass, lo, hi, startLo, startHi, first);
+  // As long as the superblock's own segment is not mapped, its free list may not be used without mapping it.
+  const known = s.maps[index]!.i32.length === 0 ? -1 : hi;
+  if (left !== 0) s.active[sizeClass]!.set(a, w, lo, known, startLo, startHi, state, first);
   let k = counters >>> 16;
   if (k !== NO_OBJECT) {
     // C reads the link from the object itself, and so maps its segment.
@@ -134,26 +145,4 @@ function takeObject(s: AreaState, sizeClass: number, lo: number, hi: number): nu
   if (left === 0) moveHead(s, sizeClass, 1, 3);
   s.hi = startHi;
   return endOf(s, startLo, Math.imul(k, SIZES[sizeClass]!));
-}
-
-/** Notes the active superblock of a size class for the next allocation. */
-function remember(
-  s: AreaState,
-  sizeClass: number,
-  lo: number,
-  hi: number,
-  startLo: number,
-  startHi: number,
-  first: number,
-): void {
-  const known = s.active[sizeClass]!;
-  known.a = s.maps[hi >>> 8]!.i32;
-  known.w = wordOf(lo, hi);
-  known.startLo = startLo;
-  known.startHi = startHi;
-  known.state = s.maps[startHi >>> 8]!.state;
-  known.first = first;
-  known.lo = lo;
-  // As long as the superblock's own segment is not mapped, its free list may not be used without mapping it.
-  known.hi = s.maps[startHi >>> 8]!.i32.length === 0 ? -1 : hi;
 }

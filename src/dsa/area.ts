@@ -230,17 +230,13 @@ export class DsaArea extends AreaReports {
   free(pointer: DsaPointer): void {
     const s = this.state;
     if (typeof pointer !== 'number' || s.attached !== true) this.refusePointer('free', pointer);
-    let lo: number = pointer | 0;
-    let hi = 0;
-    if (lo !== pointer || lo < 0) {
-      hi = (pointer * (1 / TWO_32)) | 0;
-      const rest = pointer - hi * TWO_32;
-      lo = rest | 0;
-      if (lo >>> 0 !== rest || hi < 0) {
-        // Not a whole number from 0 to 2^63, say. What failed before has nothing to do with it.
-        s.failure = 'none';
-        this.refusePointer('free', pointer);
-      }
+    // Both words straight from the number, so that neither has to wait for the other; then the proof.
+    const lo = pointer | 0;
+    const hi = (pointer * (1 / TWO_32)) | 0;
+    if (hi * TWO_32 + (lo >>> 0) !== pointer || hi < 0) {
+      // Not a whole number from 0 to 2^63, say. What failed before has nothing to do with it.
+      s.failure = 'none';
+      this.refusePointer('free', pointer);
     }
     if (!freeObject(s, lo, hi)) throw areaError(s, 'free', pointer);
   }

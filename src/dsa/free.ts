@@ -22,6 +22,7 @@ import {
   Pool,
   Span,
 } from './area-layout.js';
+import { fileAsCrowded } from './full-blocks.js';
 import { explainBadPointer, isUnreachable } from './inspect.js';
 import { freeLarge } from './large.js';
 import { checkForFreedSegments, segmentWords } from './mapping.js';
@@ -154,6 +155,11 @@ function returnLast(
   const filing = sa[w + NMAX_FCLASS]!;
   const free = (counters & 0xffff) + 1;
   const wasFull = free === 1 && filing >>> 16 === 3;
+  if (wasFull && fileAsCrowded(s, sizeClass, sa, w, spanLo, spanHi)) {
+    state[at] = counters >>> 16;
+    sa[w + NALLOC_FIRST] = free | (k << 16);
+    return RETURNED;
+  }
   if (wasFull && (!headMapped(s, sizeClass, 2) || !canUnlink(s, sa, w))) return REFUSED;
   state[at] = counters >>> 16;
   sa[w + NALLOC_FIRST] = free | (k << 16);

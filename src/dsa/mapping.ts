@@ -97,8 +97,8 @@ export function installSegment(s: AreaState, index: number, segment: DsmSegment)
 
 /** Words of segment `index`, mapping it if need be; empty with `failure` set when that fails. */
 export function segmentWords(s: AreaState, index: number): Int32Array {
-  const words = s.maps[index]!.i32;
-  return words !== undefined && words.length !== 0 ? words : mapSegment(s, index);
+  const map = s.maps[index];
+  return map !== undefined && map.i32.length !== 0 ? map.i32 : mapSegment(s, index);
 }
 
 function mapSegment(s: AreaState, index: number): Int32Array {
@@ -113,7 +113,7 @@ function mapSegment(s: AreaState, index: number): Int32Array {
 
 /** State table of segment `index`, attaching it quietly if need be; empty with `failure` set when that fails. */
 export function segmentState(s: AreaState, index: number): Uint16Array {
-  const state = s.maps[index]!.state;
+  const state = s.maps[index]?.state;
   if (state === undefined) return NO_STATE;
   if (state.length !== 0) return state;
   return attachSegment(s, index) === null ? NO_STATE : s.maps[index]!.state;

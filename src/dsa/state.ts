@@ -89,6 +89,27 @@ export class ActiveSpan {
   /** State table of its segment, and the entry of its first slot. */
   state = NO_STATE;
   first = 0;
+
+  /** Notes all of it. */
+  set(
+    a: Int32Array,
+    w: number,
+    lo: number,
+    hi: number,
+    startLo: number,
+    startHi: number,
+    state: Uint16Array,
+    first: number,
+  ): void {
+    this.a = a;
+    this.w = w;
+    this.startLo = startLo;
+    this.startHi = startHi;
+    this.state = state;
+    this.first = first;
+    this.lo = lo;
+    this.hi = hi;
+  }
 }
 
 /**

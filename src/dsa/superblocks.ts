@@ -64,7 +64,7 @@ export function ensureActiveSuperblock(s: AreaState, sizeClass: number): boolean
  */
 function refileSpans(s: AreaState, sizeClass: number): boolean {
   const { ctl } = s;
-  if (dueSpans(s, sizeClass) === 0 && (s.fallback || allMapped(s))) return true;
+  if (nothingDue(s, sizeClass)) return true;
   const nmax = CLASS_CAPACITY[sizeClass]!;
   const head = listWord(sizeClass, 2);
   let lo = ctl[head]!;
@@ -93,6 +93,11 @@ function refileSpans(s: AreaState, sizeClass: number): boolean {
   }
   countDue(s, sizeClass, 0);
   return true;
+}
+
+/** Tells whether C's walk over fullness class 2 would neither move a span nor map a segment. Under the lock of the pool. */
+export function nothingDue(s: AreaState, sizeClass: number): boolean {
+  return dueSpans(s, sizeClass) === 0 && (s.fallback || allMapped(s));
 }
 
 /** Tells whether this participant has every live segment mapped; looked up again only when their set has changed. */
