@@ -30,35 +30,8 @@ import {
 } from './lwlock-layout.js';
 import { lwlockReleaseClearVar, lwlockUpdateVar, lwlockWaitForVar } from './lwlock-var.js';
 import { Participant } from './participant.js';
+import { bad, checkPlace, type LockMemory } from './place.js';
 import { lwlockTranche, type TrancheTable } from './tranches.js';
-
-/** Shared memory with the number that all threads know it by. */
-export interface LockMemory {
-  /** View of the whole memory, from its first byte. */
-  readonly i32: Int32Array;
-  /** 0 for the control memory, else the handle of the segment: 0 .. 2^32 - 2. */
-  readonly ns: number;
-}
-
-function bad(message: string, detail: string, hint = ''): SharedHeapError {
-  return new SharedHeapError('ERR_HEAP_BAD_ARGUMENT', message, { detail, hint });
-}
-
-function checkPlace(memory: LockMemory, byteOffset: number, bytes: number, align: number): void {
-  const i32: unknown = memory?.i32;
-  if (!(i32 instanceof Int32Array) || !(i32.buffer instanceof SharedArrayBuffer)) {
-    throw bad('the memory of a lock must be shared', 'an Int32Array over a SharedArrayBuffer is needed');
-  }
-  if (!Number.isInteger(memory.ns) || memory.ns < 0 || memory.ns > 0xfffffffe) {
-    throw bad('the number of the memory is not acceptable', `got ${String(memory.ns)}`);
-  }
-  if (!Number.isSafeInteger(byteOffset) || byteOffset < 0 || byteOffset % align !== 0) {
-    throw bad('the place in the memory is not acceptable', `${String(byteOffset)} is not a multiple of ${align}`);
-  }
-  if (byteOffset + bytes > i32.byteLength) {
-    throw bad('the place in the memory is not acceptable', `${bytes} bytes at ${byteOffset} of ${i32.byteLength}`);
-  }
-}
 
 function checkMode(mode: unknown): asserts mode is LWLockMode {
   if (mode !== LW_EXCLUSIVE && mode !== LW_SHARED) {

@@ -101,6 +101,7 @@ function publish(p: Participant, i: number, ns: number, mode: number, ticket: nu
 
 /** Queues `p` for the lock: phase 2. The order matters: published first, flagged second. */
 export function enqueue(p: Participant, a: Int32Array, i: number, ns: number, mode: number): void {
+  p.lockWaits?.suspend();
   p.suspectedLock = -1;
   publish(p, i, ns, mode, mode === LW_WAIT_UNTIL_FREE ? 0 : add(a, i + LOCK_TICKET, 1));
   or(a, i + LOCK_STATE, HAS_WAITERS);
@@ -239,6 +240,8 @@ function wakeRound(p: Participant, i: number, ns: number): boolean {
  * the lock any more. Follows LWLockWakeup.
  */
 export function wakeWaiters(p: Participant, a: Int32Array, i: number, ns: number): void {
+  // One's own asynchronous waiters are not found by the walk, which passes over the slot of `p`.
+  p.lockWaits?.released(ns, i);
   // A second round means that somebody queued meanwhile. Giving up with the flag set costs one walk at the next release.
   for (let round = 0; round < 8; round++) {
     if (wakeRound(p, i, ns)) return;

@@ -30,12 +30,32 @@ export interface Peers {
   vacate(p: Participant): void;
 }
 
+/** Waits of one participant that do not block its thread. Made by the first of them; private to that thread. */
+export interface LocalWaits {
+  /** Fails all of them with ERR_HEAP_CLOSED: the participant leaves. */
+  end(): void;
+}
+
+/** Asynchronous waits for locks; what the blocking forms tell them. See lwlock-async.ts. */
+export interface LocalLockWaits extends LocalWaits {
+  /** The slot's one entry in the queues is needed for a wait that blocks. */
+  suspend(): void;
+  /** The participant has released a lock that somebody waits for. */
+  released(ns: number, i: number): void;
+}
+
 /**
  * Polls of a lock word before a thread queues and parks. One poll takes 5 ns, a critical section of this library 0.1 to
  * 1 µs, parking and being woken at least 4 µs. Lower: threads park that would have had the lock sooner by looking
  * again; higher: they burn processor time that the holder may need.
  */
 export const DEFAULT_SPIN = 200;
+
+/**
+ * Longest sleep, in milliseconds, of a wait whose signal a dying thread may take along (condition variables, barriers),
+ * before it looks for itself. Lower: idle waiters wake more often; higher: such a signal arrives later.
+ */
+export const DEFAULT_SLICE_MS = 100;
 
 /** One attached user of the shared memory. Made by `ParticipantTable.join`, used by one thread. */
 export class Participant {
@@ -63,6 +83,17 @@ export class Participant {
   readonly canBlock: boolean;
   /** Polls before queueing, see DEFAULT_SPIN. */
   spin: number;
+  /** Longest sleep in one piece on a condition variable, see DEFAULT_SLICE_MS. */
+  sliceMs: number;
+  /** Memory of the condition variable that this participant is prepared to sleep on, or null; `cvWord` is its place there. */
+  cvView: Int32Array | null;
+  cvWord: number;
+  /** Its `sequence` when this participant prepared. */
+  cvSeen: number;
+  /** Asynchronous waits for locks, null as long as there was none. */
+  lockWaits: LocalLockWaits | null;
+  /** Asynchronous waits on condition variables and barriers, null as long as there was none. */
+  wordWaits: LocalWaits | null;
   /**
    * Called each time before this thread parks for a lock, so it must be cheap when there is nothing to do. Must not take
    * locks nor throw. Lets the buffers store answer requests; `ParticipantTable.wakeAll` makes parked threads call it.
@@ -119,6 +150,12 @@ export class Participant {
     this.lockTimeout = lockTimeout;
     this.canBlock = canBlock;
     this.spin = DEFAULT_SPIN;
+    this.sliceMs = DEFAULT_SLICE_MS;
+    this.cvView = null;
+    this.cvWord = 0;
+    this.cvSeen = 0;
+    this.lockWaits = null;
+    this.wordWaits = null;
     this.attend = null;
     this.waitSeq = control[base + WAIT_SEQ]!;
     this.failure = FAIL_NONE;
@@ -140,7 +177,8 @@ export class Participant {
   }
 
   /**
-   * Gives the slot back. A second call does nothing. The owning thread; does not block.
+   * Gives the slot back. Asynchronous waits that are still pending fail with ERR_HEAP_CLOSED. A second call does
+   * nothing. The owning thread; does not block.
    *
    * @throws ERR_HEAP_LOCK_SELF when locks are still held; nothing has changed then
    */
@@ -152,6 +190,9 @@ export class Participant {
         hint: 'call release() for each of them, or lwlockReleaseAll()',
       });
     }
+    this.cvView = null;
+    this.wordWaits?.end();
+    this.lockWaits?.end();
     this.closed = true;
     this.peers.vacate(this);
   }

@@ -1,5 +1,5 @@
 /**
- * The lock's built code, turned into generators that stop before each atomic operation.
+ * The built code of locks, condition variables and barriers, turned into generators that stop before each atomic operation.
  *
  * Each function that leads to an operation becomes a generator, each call of one a `yield*`. What is not touched: the
  * held list and the layouts, which have no atomic operations. It is text work on what the compiler writes, which is
@@ -10,11 +10,22 @@
  */
 
 import { readFileSync } from 'node:fs';
+import * as barrierLayout from '../../dist/sync/barrier-layout.js';
+import * as cvLayout from '../../dist/sync/condition-variable-layout.js';
 import * as held from '../../dist/sync/lwlock-held.js';
 import * as lockLayout from '../../dist/sync/lwlock-layout.js';
 import * as slotLayout from '../../dist/sync/participant-layout.js';
 
-const FILES = ['lwlock-queue', 'lwlock-stall', 'lwlock-wait', 'lwlock', 'lwlock-exclusive', 'lwlock-var'];
+const FILES = [
+  'lwlock-queue',
+  'lwlock-stall',
+  'lwlock-wait',
+  'lwlock',
+  'lwlock-exclusive',
+  'lwlock-var',
+  'condition-variable',
+  'barrier',
+];
 /** The operations in front of which the code stops. */
 export const ATOMIC = ['load', 'store', 'add', 'sub', 'and', 'or', 'exchange', 'compareExchange'] as const;
 const PARKING = ['park', 'unpark'];
@@ -24,7 +35,7 @@ const ONE_STEP = ['publish', 'waiterMode'];
 export type Run = Generator<undefined, unknown, undefined>;
 /** A function that stops before each operation. */
 export type Steps = (...args: unknown[]) => Run;
-/** The lock's functions that scenarios call, as generators. */
+/** The functions that scenarios call, as generators. */
 export interface LockCode {
   readonly lwlockAcquire: Steps;
   readonly lwlockConditionalAcquire: Steps;
@@ -38,6 +49,17 @@ export interface LockCode {
   readonly enqueue: Steps;
   readonly leaveQueue: Steps;
   readonly nudge: Steps;
+  readonly conditionVariablePrepareToSleep: Steps;
+  readonly conditionVariableTimedSleep: Steps;
+  readonly conditionVariableCancelSleep: Steps;
+  readonly conditionVariableSignal: Steps;
+  readonly conditionVariableBroadcast: Steps;
+  readonly barrierArriveAndWait: Steps;
+  readonly barrierDetach: Steps;
+  readonly barrierArriveAndDetach: Steps;
+  readonly barrierArriveAndDetachExceptLast: Steps;
+  readonly barrierAttach: Steps;
+  readonly barrierPhase: Steps;
 }
 
 /** A way to break the code: in `find`, which must be there, put `replace`. */
@@ -151,7 +173,7 @@ export function compile(fine: boolean, ablation: Ablation | undefined): Factory 
     body += '\n';
   }
   for (const line of text.matchAll(/^const .*$/gm)) if (!body.includes(line[0])) body += `${line[0]}\n`;
-  const bindings = { ...lockLayout, ...slotLayout, ...held };
+  const bindings = { ...lockLayout, ...slotLayout, ...held, ...cvLayout, ...barrierLayout };
   const parameters = [...ATOMIC, ...PARKING, 'now', 'call', 'entryMark', 'turn', 'noteStep', ...Object.keys(bindings)];
   const exported = [...functions.keys()];
   const factory = new Function('$', `'use strict'; const {${parameters}} = $;\n${body}\nreturn {${exported}};`);

@@ -28,6 +28,8 @@ interface Thread {
   knownDead: boolean;
   parked: boolean;
   parkedOn: number;
+  /** Number of its parking: who parked first on a word is woken first. */
+  parkedAt: number;
   /** Time-outs of its parking that the scheduler may still fire. */
   timeouts: number;
   clock: number;
@@ -43,6 +45,11 @@ export interface World {
   readonly vars: BigInt64Array;
   readonly threads: Thread[];
   readonly unknowable: boolean;
+  /** Operations on words of the scenario itself: steps like those of the code. */
+  readonly load: Steps;
+  readonly add: Steps;
+  readonly store: Steps;
+  readonly compareExchange: Steps;
   /** Parks a participant on a word of its own. */
   park(word: number): Run;
   /**
@@ -63,6 +70,8 @@ export interface Scenario {
   readonly mortal?: readonly number[];
   /** They die only while they are parked. */
   readonly onlyAsleep?: boolean;
+  /** Time passes only when somebody is dead: without a death nobody may need the clock. */
+  readonly clockStands?: boolean;
   /** The host cannot tell who lives, as outside Linux. */
   readonly unknowable?: boolean;
   readonly lockTimeout?: readonly number[];
@@ -86,6 +95,9 @@ function mix(t: Thread, value: number): void {
   t.h1 = Math.imul(t.h1 ^ value, 0x01000193) ^ (t.h1 >>> 15);
   t.h2 = (Math.imul(t.h2, 31) + Math.imul(value, 0x9e3779b1) + 7) | 0;
 }
+
+/** What entering a function puts into the hash. */
+const INSIDE = 0x2f6b;
 
 /** Whose step it is: null while a scenario is set up. */
 interface Turn {
@@ -112,11 +124,14 @@ function forgetting(turn: Turn): Record<string, unknown> {
     mix(t, Number(value ?? 3));
     mix(t, t.p.seenTicket * 8 + t.p.seenMode);
     mix(t, t.p.suspectedLock);
+    mix(t, t.p.cvView === null ? -1 : t.p.cvSeen);
   };
   return {
     *call(run: Run): Run {
       const h1 = turn.thread?.h1 ?? 0;
       const h2 = turn.thread?.h2 ?? 0;
+      // Being inside, having seen a value, is another state than being outside with that value as the result.
+      if (turn.thread !== null) mix(turn.thread, INSIDE);
       const value = yield* run;
       rewind(h1, h2, value);
       return value;
@@ -128,6 +143,7 @@ function forgetting(turn: Turn): Record<string, unknown> {
 
 /** Parking on words, under the scheduler. */
 function parking(turn: Turn, threads: readonly Thread[]): { park: Steps; unpark: Steps } {
+  let parkings = 0;
   return {
     *park(c, w, expected) {
       yield;
@@ -135,16 +151,18 @@ function parking(turn: Turn, threads: readonly Thread[]): { park: Steps; unpark:
       if ((c as Int32Array)[w as number] === expected) {
         t.parked = true;
         t.parkedOn = w as number;
+        t.parkedAt = parkings++;
         yield;
       }
       return undefined;
     },
-    *unpark(_c, w) {
+    *unpark(_c, w, count = Infinity) {
       yield;
       let woken = 0;
-      for (const t of threads) {
-        // A thread that died while parked is no waiter any more.
-        if (!t.parked || t.dead || t.parkedOn !== w) continue;
+      // A thread that died while parked is no waiter any more.
+      const waiters = threads.filter((t) => t.parked && !t.dead && t.parkedOn === w);
+      waiters.sort((s, t) => s.parkedAt - t.parkedAt);
+      for (const t of waiters.slice(0, count as number)) {
         t.parked = false;
         woken++;
       }
@@ -188,6 +206,10 @@ export class Machine {
       vars: new BigInt64Array(memory1.buffer),
       threads,
       unknowable: scenario.unknowable === true,
+      load: operations['load'] as Steps,
+      add: operations['add'] as Steps,
+      store: operations['store'] as Steps,
+      compareExchange: operations['compareExchange'] as Steps,
       park: (word) => parkingSteps.park(memory, word, 0),
       mark: (p, where) => {
         const t = this.world.threads[p.slot];
@@ -218,6 +240,7 @@ export class Machine {
         knownDead: false,
         parked: false,
         parkedOn: -1,
+        parkedAt: 0,
         timedOut: false,
         clock: 0,
       };
@@ -267,11 +290,11 @@ export class Machine {
   /** Choices at this point: participant numbers, plus KILL or TIMEOUT. */
   choices(): number[] {
     const out: number[] = [];
+    const { mortal, onlyAsleep, clockStands } = this.#scenario;
     this.world.threads.forEach((t, n) => {
       if (t.done || t.dead) return;
       if (!t.parked) out.push(n);
-      else if (t.timeouts > 0) out.push(TIMEOUT + n);
-      const { mortal, onlyAsleep } = this.#scenario;
+      else if (t.timeouts > 0 && (this.#killed || clockStands !== true)) out.push(TIMEOUT + n);
       if (!this.#killed && mortal?.includes(n) === true && (t.parked || onlyAsleep !== true)) out.push(KILL + n);
     });
     return out;
@@ -312,6 +335,7 @@ export class Machine {
     for (let w = 0; w < 16; w++) put(memory1[w]!);
     for (const t of threads) {
       put((t.done ? 1 : 0) + (t.dead ? 2 : 0) + (t.parked ? 4 : 0) + (t.knownDead ? 8 : 0) + t.timeouts * 16);
+      put(threads.filter((s) => t.parked && s.parked && s.parkedOn === t.parkedOn && s.parkedAt < t.parkedAt).length);
       put(t.h1);
       put(t.h2);
       put(t.clock);
