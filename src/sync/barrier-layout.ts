@@ -39,7 +39,7 @@ export const BARRIER_CV = BarrierStruct.condition_variable / 4;
 /** Most parties of a barrier: their number has 14 bits. Far more than threads; asynchronous tasks may be parties too. */
 export const BARRIER_MAX_PARTIES = 0x3fff;
 /** `state`: how many have arrived in this phase. Always fewer than participants, or both are 0. */
-export const BARRIER_ARRIVED = BARRIER_MAX_PARTIES;
+export const BARRIER_ARRIVED = 0x3fff;
 /** `state`: one participant. */
 export const BARRIER_ONE = BARRIER_MAX_PARTIES + 1;
 /** `state`: shift of the number of participants. */

@@ -57,9 +57,14 @@ export interface Job<T> {
   readonly result: Promise<T>;
 }
 
-/** Starts a worker on a job of test/workers/sync-worker.mjs. */
-export function startJob<T = Record<string, number>>(world: TestWorld, job: string, options: object = {}): Job<T> {
-  const worker = new Worker(new URL('../workers/sync-worker.mjs', import.meta.url), {
+/** Starts a worker on a job of test/workers/sync-worker.mjs, or of another script there. */
+export function startJob<T = Record<string, number>>(
+  world: TestWorld,
+  job: string,
+  options: object = {},
+  script = 'sync-worker.mjs',
+): Job<T> {
+  const worker = new Worker(new URL(`../workers/${script}`, import.meta.url), {
     workerData: { ...world.shared, job, ...options },
   });
   const result = new Promise<T>((resolve, reject) => {
