@@ -15,8 +15,8 @@ import {
   lwlockInitialize,
   lwlockIsPoisoned,
   lwlockPoison,
-  lwlockRelease,
 } from './lwlock.js';
+import { lwlockAcquireAsync, lwlockReleaseTask } from './lwlock-async.js';
 import { lwlockFailure } from './lwlock-failure.js';
 import {
   FAIL_NONE,
@@ -32,6 +32,7 @@ import { lwlockReleaseClearVar, lwlockUpdateVar, lwlockWaitForVar } from './lwlo
 import { Participant } from './participant.js';
 import { bad, checkPlace, type LockMemory } from './place.js';
 import { lwlockTranche, type TrancheTable } from './tranches.js';
+import { type AsyncWaitOptions, checkAsyncWait } from './wait-options.js';
 
 function checkMode(mode: unknown): asserts mode is LWLockMode {
   if (mode !== LW_EXCLUSIVE && mode !== LW_SHARED) {
@@ -130,9 +131,25 @@ export class LWLock {
     return got === LW_ACQUIRED;
   }
 
+  /**
+   * {@link acquire} without blocking; a pending one keeps the event loop alive. Tasks of one thread that want the same lock
+   * wait for each other, first come, first served; those that want it shared hold it together. Follows LWLockAcquire.
+   *
+   * @param options `timeout` in milliseconds, by default the participant's `lockTimeout`, and `signal`
+   * @returns (as a promise) true when the lock could be had at once; each task calls {@link release}
+   * @throws (as a rejection) ERR_HEAP_LOCK_STALLED, ERR_HEAP_ABORTED, ERR_HEAP_TOO_MANY_LOCKS, ERR_HEAP_POISONED,
+   *   ERR_HEAP_CLOSED, ERR_HEAP_BAD_ARGUMENT
+   */
+  async acquireAsync(mode: LWLockMode = LW_EXCLUSIVE, options?: AsyncWaitOptions): Promise<boolean> {
+    checkMode(mode);
+    const p = this.#participant;
+    const { ms, signal } = checkAsyncWait(p, options);
+    return lwlockAcquireAsync(p, this.#i32, this.#word, this.#ns, mode, ms, signal, this.#tranches);
+  }
+
   /** Releases the lock. Does not block. Follows LWLockRelease. @throws ERR_HEAP_LOCK_NOT_HELD */
   release(): void {
-    if (!lwlockRelease(this.#participant, this.#i32, this.#word, this.#ns)) throw this.#notHeld();
+    if (!lwlockReleaseTask(this.#participant, this.#i32, this.#word, this.#ns)) throw this.#notHeld();
   }
 
   /** Tells whether the participant holds the lock. Follows LWLockHeldByMe. */

@@ -107,6 +107,13 @@ export function enqueue(p: Participant, a: Int32Array, i: number, ns: number, mo
   or(a, i + LOCK_STATE, HAS_WAITERS);
 }
 
+/** {@link enqueue} for a wait that does not block, with the ticket that it has already. Such a wait ends like any other. */
+export function requeue(p: Participant, a: Int32Array, i: number, ns: number, mode: number, ticket: number): void {
+  p.suspectedLock = -1;
+  publish(p, i, ns, mode, ticket);
+  or(a, i + LOCK_STATE, HAS_WAITERS);
+}
+
 /** Ends the wait of `p`, which has the lock or does not want it. */
 export function dequeue(p: Participant): void {
   p.waitSeq = (p.waitSeq + 1) | 0;

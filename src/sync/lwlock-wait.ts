@@ -49,7 +49,7 @@ import { WAIT_TICKET, WAKE_CHOSEN, WAKE_NONE } from './participant-layout.js';
  * Longest sleep, in milliseconds, before a waiter looks around: is the owner gone, is the time over. Lower: idle waiters
  * wake more often; higher: a death without a notice is found later.
  */
-const SLICE_MS = 100;
+export const SLICE_MS = 100;
 /**
  * Further sleep, in milliseconds, of a waiter whose slice ended while the lock was free for it: so long a releaser may
  * take between freeing the lock and waking somebody. Lower: a preempted releaser is counted as a lost wake-up; higher: a
@@ -58,10 +58,10 @@ const SLICE_MS = 100;
 const GRACE_MS = 20;
 
 /** How an acquirer stands to the queue: not in it, in it, in it and not woken for a slice. */
-type Standing = typeof NEWCOMER | typeof QUEUED | typeof OVERDUE;
-const NEWCOMER = 0;
-const QUEUED = 1;
-const OVERDUE = 2;
+export type Standing = typeof NEWCOMER | typeof QUEUED | typeof OVERDUE;
+export const NEWCOMER = 0;
+export const QUEUED = 1;
+export const OVERDUE = 2;
 
 /** Tells whether a lock in state `s` could be taken in `mode`, fairness aside. */
 function isFree(s: number, mode: number): boolean {
@@ -107,7 +107,14 @@ function attempt(p: Participant, a: Int32Array, i: number, ns: number, mode: num
 }
 
 /** Notes the hold, tries once, and takes the note back when it failed. */
-function attemptNoted(p: Participant, a: Int32Array, i: number, ns: number, mode: number, by: Standing): boolean {
+export function attemptNoted(
+  p: Participant,
+  a: Int32Array,
+  i: number,
+  ns: number,
+  mode: number,
+  by: Standing,
+): boolean {
   noteHold(p, ns, i, mode);
   if (attempt(p, a, i, ns, mode, by)) return true;
   dropNewestHold(p);
@@ -124,7 +131,7 @@ export function refuse(p: Participant, failure: number, owner: number, ms: numbe
 }
 
 /** Slot of the exclusive owner in state `s`, or -1. */
-function ownerOf(s: number): number {
+export function ownerOf(s: number): number {
   return (s & EXCLUSIVE_BIT) !== 0 ? (s & HOLDERS_MASK) - 1 : -1;
 }
 

@@ -40,8 +40,10 @@ export interface LocalWaits {
 export interface LocalLockWaits extends LocalWaits {
   /** The slot's one entry in the queues is needed for a wait that blocks. */
   suspend(): void;
-  /** The participant has released a lock that somebody waits for. */
+  /** The participant has released a lock that somebody waits for. Inside a release: must only take note. */
   released(ns: number, i: number): void;
+  /** A task gives a shared lock back; true when other tasks of the participant share it, and nothing else is to be done. */
+  dropShare(ns: number, i: number): boolean;
 }
 
 /**

@@ -9,6 +9,7 @@ export * from './condition-variable-layout.js';
 export * from './condition-variable-object.js';
 export * from './lwlock.js';
 export { lwlockAcquireExclusive, lwlockReleaseNewest } from './lwlock-exclusive.js';
+export { lwlockAcquireAsync, lwlockReleaseTask } from './lwlock-async.js';
 export * from './lwlock-failure.js';
 export * from './lwlock-layout.js';
 export * from './lwlock-object.js';
