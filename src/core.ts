@@ -8,3 +8,4 @@ export * from './errors/errors.js';
 export * from './freepage/freepage.js';
 export * from './layout/layout.js';
 export * from './sync/sync.js';
+export * from './toc/toc.js';

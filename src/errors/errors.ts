@@ -31,6 +31,7 @@ export const ERROR_CODES = {
   ERR_HEAP_ALREADY_ATTACHED: 'this participant has the segment attached already',
   ERR_HEAP_ALREADY_PINNED: 'the area or segment is pinned already',
   ERR_HEAP_NOT_PINNED: 'the area or segment is not pinned',
+  ERR_HEAP_NO_SUCH_KEY: 'the table of contents has no entry under this key',
   ERR_HEAP_CLOSED: 'the handle object was closed or detached',
   ERR_HEAP_LOCK_STALLED: 'a lock was not released in time',
   ERR_HEAP_LOCK_SELF: 'the participant holds this lock already',
