@@ -7,5 +7,6 @@ export * from './dsm/dsm.js';
 export * from './errors/errors.js';
 export * from './freepage/freepage.js';
 export * from './layout/layout.js';
+export * from './mq/mq.js';
 export * from './sync/sync.js';
 export * from './toc/toc.js';

@@ -2,5 +2,6 @@
 
 export * from './host.js';
 export * from './park.js';
+export * from './park-abort.js';
 export * from './buffers.js';
 export * from './region.js';
