@@ -4,6 +4,7 @@
 
 export * from './dsa/dsa.js';
 export * from './dsm/dsm.js';
+export * from './dshash/dshash.js';
 export * from './errors/errors.js';
 export * from './freepage/freepage.js';
 export * from './layout/layout.js';

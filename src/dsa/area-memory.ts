@@ -5,15 +5,19 @@
  * Takes no lock but for noticing freed segments (area lock) and mapping new ones (DSM control lock).
  */
 
-import { requireInteger } from '../dsm/dsm.js';
+import { ATTENTION_WORD, requireInteger } from '../dsm/dsm.js';
 import type { SharedHeapError } from '../errors/errors.js';
-import type { DsaPointer } from '../layout/layout.js';
-import { MAX_SEGMENTS } from './area-layout.js';
+import { type DsaPointer, ld64 } from '../layout/layout.js';
+import { C_FREED_COUNTER, C_HIGH, C_SEGMENT_HANDLES, MAX_SEGMENTS } from './area-layout.js';
 import { requireAttached } from './area-open.js';
 import { areaError } from './failures.js';
-import { checkForFreedSegments, lockArea, segmentWords } from './mapping.js';
+import { checkForFreedSegments, checkForFreedSegmentsLocked, lockArea, segmentWords, unlockArea } from './mapping.js';
 import { offsetOf, segmentOf } from './pointer.js';
 import { type AreaState, UNMAPPED } from './state.js';
+
+/* Constants of this module fold into the code; imported ones are read from memory at every use (see allocate.ts). */
+const ATTENTION = ATTENTION_WORD;
+const FREED_COUNTER = C_FREED_COUNTER;
 
 /** Base of DsaArea; see there. */
 export class AreaMemory {
@@ -68,6 +72,44 @@ export class AreaMemory {
     s.failure = 'foreign';
     if (index < 0 || index >= MAX_SEGMENTS || !checkForFreedSegments(s)) return UNMAPPED;
     return segmentWords(s, index);
+  }
+
+  /**
+   * What a structure in this area does before it follows a pointer that it has read there: forgets segments that others
+   * gave back, whose indexes may lead to other segments by now, and answers participants that ask for buffers. Two
+   * comparisons when there is nothing to do. To be called after taking the lock that guards the pointer.
+   *
+   * @returns false when the area lock stalls; {@link resolveError} says so. Hot. @internal
+   */
+  notice(): boolean {
+    const s = this.state;
+    if (s.listens && s.dsm.control[ATTENTION] !== s.dsm.attentionSeen) s.dsm.attend();
+    return s.ctl[FREED_COUNTER] === s.freedSeen || checkForFreedSegments(s);
+  }
+
+  /**
+   * Maps every live segment here: for structures that are about to follow many pointers and must not fail half-way. Takes
+   * the area lock.
+   *
+   * @returns false when that lock stalls or a segment cannot be mapped; {@link resolveError} says why. @internal
+   */
+  mapAll(): boolean {
+    const s = this.state;
+    if (!lockArea(s)) return false;
+    checkForFreedSegmentsLocked(s);
+    const highest = ld64(s.ctl, C_HIGH);
+    let complete = true;
+    for (let index = 1; index <= highest && complete; index++) {
+      if (s.ctl[C_SEGMENT_HANDLES + index] !== 0) complete = segmentWords(s, index).length !== 0;
+    }
+    unlockArea(s);
+    return complete;
+  }
+
+  /** The number that locks in segment `index` know their memory by; the segment is mapped. @internal */
+  lockSpace(index: number): number {
+    const { state } = this;
+    return index === 0 ? state.ns : state.segments[index]!.handle | 0;
   }
 
   /** The error after {@link resolve} came back empty. @internal */
