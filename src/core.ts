@@ -4,7 +4,17 @@
 
 export * from './dsa/dsa.js';
 export * from './dsm/dsm.js';
-export * from './dshash/dshash.js';
+export {
+  DSHASH_INSERT_NO_OOM,
+  type DshashKeyFunctions,
+  type DshashParameters,
+  DshashScan,
+  DshashTable,
+  memoryKeys,
+  stringKeys,
+  type TableReport,
+  type TableVerifyOptions,
+} from './dshash/dshash.js';
 export * from './errors/errors.js';
 export * from './freepage/freepage.js';
 export * from './layout/layout.js';

@@ -34,9 +34,42 @@
  * Out of memory leaves the table as it was: at the growth of the table, which then stays at its size, and at the item.
  */
 
-export { hashEnd, hashStep, hashWords } from './hash.js';
 export { type DshashKeyFunctions, type DshashParameters, memoryKeys, stringKeys } from './keys.js';
-export { DshashControl, ITEM_HEADER, NUM_PARTITIONS } from './layout.js';
 export { DshashScan } from './scan.js';
 export { DSHASH_INSERT_NO_OOM, DshashTable } from './table.js';
 export type { TableReport, TableVerifyOptions } from './verify.js';
+
+// For structures of this library that make items of their own kind in such a table.
+export { grow } from './grow.js';
+export { hashWords } from './hash.js';
+export {
+  C_SIZE_LOG2,
+  DshashControl,
+  I_HASH,
+  ITEM_HEADER,
+  MAX_SIZE_LOG2,
+  NUM_PARTITIONS,
+  NUM_PARTITIONS_LOG2,
+  P_COUNT,
+  PARTITION_WORDS,
+} from './layout.js';
+export { attachTable, makeTable } from './lifecycle.js';
+export {
+  allocate,
+  corrupt,
+  countOf,
+  hiOf,
+  lockPartition,
+  loOf,
+  partitionWord,
+  pointerOf,
+  refresh,
+  requireUnlocked,
+  tableError,
+  tableOutOfMemory,
+  type TableState,
+  unlockPartition,
+  wordIndex,
+  wordsOf,
+} from './state.js';
+export { type ItemCheck, verifyTable } from './verify.js';

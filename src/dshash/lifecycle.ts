@@ -5,7 +5,7 @@
  * new table yet, and whoever destroys one says that nobody uses it any more.
  */
 
-import { DSA_ALLOC_NO_OOM, DSA_ALLOC_ZERO, DsaArea } from '../dsa/dsa.js';
+import { DSA_ALLOC_HUGE, DSA_ALLOC_NO_OOM, DSA_ALLOC_ZERO, DsaArea } from '../dsa/dsa.js';
 import { requireInteger } from '../dsm/dsm.js';
 import { SharedHeapError } from '../errors/errors.js';
 import type { DsaPointer } from '../layout/layout.js';
@@ -85,12 +85,12 @@ export function createTable(area: DsaArea, params: DshashParameters<never>): Tab
  * @param trancheId known to the cluster
  * @param sizeLog2 buckets to begin with, as a power of two, at least 7
  */
-function makeTable(area: DsaArea, trancheId: number, sizeLog2: number): TableState {
+export function makeTable(area: DsaArea, trancheId: number, sizeLog2: number): TableState {
   area.state.dsm.tranches.trancheName(trancheId);
   const control = area.allocate(DshashControl.SIZEOF);
   let buckets: DsaPointer = 0 as DsaPointer;
   try {
-    buckets = area.allocate(bucketBytes(sizeLog2), DSA_ALLOC_NO_OOM | DSA_ALLOC_ZERO);
+    buckets = area.allocate(bucketBytes(sizeLog2), DSA_ALLOC_HUGE | DSA_ALLOC_NO_OOM | DSA_ALLOC_ZERO);
   } finally {
     if (buckets === 0) area.free(control);
   }

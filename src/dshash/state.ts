@@ -68,6 +68,8 @@ export class TableState {
   failure: TableFailure = 'none';
   /** Lock word of failure 'lock'; what was thrown for 'thrown'; what is wrong for 'corrupt'. */
   failedLock = 0;
+  /** Bytes of failure 'memory'. */
+  wanted = 0;
   thrown: unknown = null;
 
   constructor(area: DsaArea, handle: DsaPointer, control: Int32Array, at: number, ns: number) {
@@ -198,7 +200,10 @@ export function loOf(pointer: number): number {
 export function allocate(t: TableState, size: number, flags: number): DsaPointer | 0 {
   try {
     const pointer = t.area.allocate(size, flags);
-    if (pointer === 0) t.failure = 'memory';
+    if (pointer === 0) {
+      t.failure = 'memory';
+      t.wanted = size;
+    }
     return pointer;
   } catch (error) {
     t.failure = 'thrown';
@@ -232,9 +237,9 @@ export function tableError(t: TableState, what: string): Error {
 }
 
 /** PostgreSQL's error when a table cannot have the memory it wants. */
-export function tableOutOfMemory(t: TableState, size: number): SharedHeapError {
+export function tableOutOfMemory(t: TableState, size = t.wanted, what = 'a hash table'): SharedHeapError {
   return new SharedHeapError('ERR_HEAP_OUT_OF_MEMORY', 'out of memory', {
-    detail: `a hash table wants ${size} bytes; its area has ${t.area.getTotalSize()} bytes in segments, limit ${t.area.getSizeLimit()}`,
+    detail: `${what} wants ${size} bytes; its area has ${t.area.getTotalSize()} bytes in segments, limit ${t.area.getSizeLimit()}`,
     hint: 'Free objects, raise the size limit, or create the heap with a larger `regionSize`.',
     sqlState: '53200',
     pgDetail: `Failed on DSA request of size ${size}.`,

@@ -16,7 +16,7 @@ import { SharedHeapError } from '../errors/errors.js';
 import type { DsaPointer } from '../layout/layout.js';
 import { findItem, Place, pushItem, unlinkItem } from './chain.js';
 import { dumpTable } from './dump.js';
-import { grow, bucketBytes } from './grow.js';
+import { grow } from './grow.js';
 import type { DshashParameters } from './keys.js';
 import { I_HASH, ITEM_HEADER, MAX_SIZE_LOG2, NUM_PARTITIONS, partitionOf } from './layout.js';
 import { attachTable, checkParameters, createTable, destroyTable } from './lifecycle.js';
@@ -182,7 +182,7 @@ export class DshashTable<K, A = undefined> {
       if (countOf(t, partition) <= t.bound || t.sizeLog2 >= MAX_SIZE_LOG2) break;
       const log2 = t.sizeLog2 + 1;
       unlockPartition(t, partition);
-      if (!grow(t, log2)) return this.#refuse('findOrInsert', bucketBytes(log2), flags);
+      if (!grow(t, log2)) return this.#refuse('findOrInsert', flags);
     }
     const item = allocate(t, ITEM_HEADER + this.#params.entrySize, DSA_ALLOC_NO_OOM);
     if (item !== 0 && this.#fill(item, key, hash)) {
@@ -193,7 +193,7 @@ export class DshashTable<K, A = undefined> {
     unlockPartition(t, partition);
     if (item !== 0) t.area.free(item);
     t.failure = failure;
-    return this.#refuse('findOrInsert', ITEM_HEADER + this.#params.entrySize, flags);
+    return this.#refuse('findOrInsert', flags);
   }
 
   /**
@@ -301,10 +301,10 @@ export class DshashTable<K, A = undefined> {
     throw tableError(this.state, what);
   }
 
-  #refuse(what: string, size: number, flags: number): 0 {
+  #refuse(what: string, flags: number): 0 {
     const t = this.state;
     if (t.failure !== 'memory') throw tableError(t, what);
-    if (flags === 0) throw tableOutOfMemory(t, size);
+    if (flags === 0) throw tableOutOfMemory(t);
     return 0;
   }
 

@@ -65,19 +65,28 @@ export interface TableReport {
   readonly items: number;
 }
 
-/** What else must hold for an item; reports what does not. `partition` is locked or at rest. */
-export type ItemCheck = (f: Findings, item: DsaPointer, words: Int32Array, at: number, partition: number) => void;
+/** What else must hold for an item; reports what does not. Its partition is locked or at rest. */
+export type ItemCheck = (f: Findings, item: DsaPointer, words: Int32Array, at: number) => void;
+
+/** What must hold for a partition besides, once its items were checked. */
+export type PartitionCheck = (f: Findings, partition: number) => void;
 
 /**
  * Checks a table. The participant's thread; blocks on locks only when `quiescent` is false.
  *
  * @param rule bytes that each item has as an object of the area, or what else holds for items
+ * @param after what else is checked with each partition
  * @throws ERR_HEAP_BAD_OPTION; nothing for damage
  */
-export function verifyTable(t: TableState, options: TableVerifyOptions, rule: number | ItemCheck): TableReport {
+export function verifyTable(
+  t: TableState,
+  options: TableVerifyOptions,
+  rule: number | ItemCheck,
+  after: PartitionCheck = () => {},
+): TableReport {
   const atRest = quiescentOption(options);
   const f = new Findings();
-  const walk = new Walk(t, f, typeof rule === 'number' ? liveObjects(t, rule) : rule);
+  const walk = new Walk(t, f, typeof rule === 'number' ? liveObjects(t, rule) : rule, after);
   if (checkControl(t, f)) {
     for (let partition = 0; partition < NUM_PARTITIONS; partition++) {
       if (atRest) checkLock(t, f, partition);
@@ -121,11 +130,13 @@ class Walk {
   readonly #t: TableState;
   readonly #f: Findings;
   readonly #check: ItemCheck;
+  readonly #after: PartitionCheck;
 
-  constructor(t: TableState, f: Findings, check: ItemCheck) {
+  constructor(t: TableState, f: Findings, check: ItemCheck, after: PartitionCheck) {
     this.#t = t;
     this.#f = f;
     this.#check = check;
+    this.#after = after;
   }
 
   partitionUnderLock(partition: number, atRest: boolean): void {
@@ -136,6 +147,7 @@ class Walk {
     }
     try {
       this.#partition(partition);
+      this.#after(this.#f, partition);
     } catch (error) {
       // A check of the caller's; the lock must not stay behind.
       this.#f.error('H3', `the check of partition ${partition} broke off: ${String(error)}`);
@@ -157,13 +169,13 @@ class Walk {
     const perPartition = 2 ** (t.sizeLog2 - NUM_PARTITIONS_LOG2);
     const seen = new Set<number>();
     for (let bucket = partition * perPartition; bucket < (partition + 1) * perPartition; bucket++) {
-      this.#chain(bucket, partition, seen);
+      this.#chain(bucket, seen);
     }
     this.items += seen.size;
     f.check('H5', seen.size === counted, () => `partition ${partition} counts ${counted} items and has ${seen.size}`);
   }
 
-  #chain(bucket: number, partition: number, seen: Set<number>): void {
+  #chain(bucket: number, seen: Set<number>): void {
     const t = this.#t;
     const f = this.#f;
     let lo = t.buckets[t.bucketWord + 2 * bucket]!;
@@ -179,7 +191,7 @@ class Walk {
       seen.add(item);
       const leads = words[at + I_HASH]! >>> t.shift;
       f.check('H4', leads === bucket, () => `${where()} belongs into bucket ${leads}`);
-      this.#check(f, item, words, at, partition);
+      this.#check(f, item, words, at);
       lo = words[at]!;
       hi = words[at + 1]!;
     }

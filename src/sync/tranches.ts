@@ -43,6 +43,8 @@ export const TRANCHE_SHARED_TIDBITMAP = 67;
 export const TRANCHE_SHMEM_INDEX = 68;
 /** Areas whose creator did not choose a tranche; so the one behind a `SharedHeap`. */
 export const TRANCHE_DSA = 69;
+/** Partitions of the maps of a `SharedHeap`. */
+export const TRANCHE_HEAP_MAP = 75;
 
 /** Names of the built-in tranches by id. */
 export const BUILTIN_TRANCHES: ReadonlyMap<number, string> = new Map([
@@ -61,6 +63,7 @@ export const BUILTIN_TRANCHES: ReadonlyMap<number, string> = new Map([
   [TRANCHE_SHARED_TIDBITMAP, 'SharedTidBitmap'],
   [TRANCHE_SHMEM_INDEX, 'ShmemIndex'],
   [TRANCHE_DSA, 'SharedHeapDSA'],
+  [TRANCHE_HEAP_MAP, 'SharedHeapMap'],
 ]);
 
 /** `nlocks` of a tranche from newTrancheId(): it has a name only. */

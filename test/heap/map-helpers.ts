@@ -1,0 +1,53 @@
+/** Maps for tests: a cluster, its area, and a registry of one thread that hands out blocks from the same area. */
+
+import { expect } from 'vitest';
+import { DsaArea } from '../../dist/dsa/dsa.js';
+import { Dsm, type DsmOptions } from '../../dist/dsm/dsm.js';
+import type { HeapMap } from '../../dist/heap/map.js';
+import type { MapKeyOf, MapOptions, MapPlace, MapValueOf } from '../../dist/heap/map-open.js';
+import { HeapMaps } from '../../dist/heap/maps.js';
+import type { DsaPointer } from '../../dist/layout/layout.js';
+import { newCluster } from '../dsa/helpers.js';
+
+export class World {
+  readonly dsm: Dsm;
+  readonly area: DsaArea;
+  /** Where the blocks are, by name; what a worker needs. */
+  readonly blocks = new Map<string, DsaPointer>();
+  readonly #maps = new HeapMaps();
+
+  constructor(options: DsmOptions = {}, area: { initSegmentSize?: number; maxSegmentSize?: number } = {}) {
+    this.dsm = newCluster(options);
+    this.area = DsaArea.create(this.dsm, area);
+  }
+
+  /** The stand-in for the registry. */
+  block(name: string, init: (place: MapPlace) => void, size = 32): MapPlace {
+    const known = this.blocks.get(name);
+    const pointer = known ?? this.area.allocate(size, 4);
+    const place = { i32: this.area.segmentI32(0), word: pointer / 4 };
+    if (known === undefined) {
+      try {
+        init(place);
+      } catch (error) {
+        this.area.free(pointer);
+        throw error;
+      }
+    }
+    this.blocks.set(name, pointer);
+    return place;
+  }
+
+  map<const O extends MapOptions>(name: string, options: O, maps = this.#maps): HeapMap<MapKeyOf<O>, MapValueOf<O>> {
+    const registry = {
+      block: (n: string, _kind: 'map', size: number, init: (p: MapPlace) => void) => this.block(n, init, size),
+    };
+    return maps.open(this.area, () => registry, name, options);
+  }
+}
+
+/** Fails unless all invariants of the map, its table and the area hold. */
+export function expectMapSound(map: HeapMap<never, never>, area: DsaArea): void {
+  expect(map.verify().findings).toEqual([]);
+  expect(area.verify().findings.filter(({ severity }) => severity === 'error')).toEqual([]);
+}
