@@ -2,7 +2,7 @@
 
 import { expect } from 'vitest';
 import { DsaArea } from '../../dist/dsa/dsa.js';
-import { Dsm, type DsmOptions } from '../../dist/dsm/dsm.js';
+import type { Dsm, DsmOptions } from '../../dist/dsm/dsm.js';
 import type { HeapMap } from '../../dist/heap/map.js';
 import type { MapKeyOf, MapOptions, MapPlace, MapValueOf } from '../../dist/heap/map-open.js';
 import { HeapMaps } from '../../dist/heap/maps.js';
