@@ -96,7 +96,7 @@ function moveAll(t: TableState, newLog2: number): boolean {
  * bucket, as C does. False when there are more items than the counts say: then a chain has no end.
  */
 function relink(t: TableState, into: Int32Array, base: number, newLog2: number): boolean {
-  const { i32 } = t.area.state;
+  const { maps } = t.area.state;
   const { buckets, bucketWord } = t;
   const shift = 32 - newLog2;
   const end = bucketWord + 2 * 2 ** t.sizeLog2;
@@ -106,7 +106,7 @@ function relink(t: TableState, into: Int32Array, base: number, newLog2: number):
     let lo = buckets[b]!;
     let hi = buckets[b + 1]!;
     while ((lo | hi) !== 0) {
-      const a = i32[hi >>> 8];
+      const a = maps[hi >>> 8]?.i32;
       if (a === undefined || a.length === 0 || left-- === 0) return corrupt(t, 'a chain does not end');
       const w = (hi & 0xff) * WORDS_4_GIB + (lo >>> 2);
       const nextLo = a[w]!;

@@ -167,7 +167,7 @@ export function useBuckets(t: TableState, words: Int32Array, word: number, log2:
 
 /** Words of the segment that a pointer with this high word leads into; empty with `failure` set. After {@link refresh}. */
 export function wordsOf(t: TableState, hi: number): Int32Array {
-  const words = t.area.state.i32[hi >>> 8];
+  const words = t.area.state.maps[hi >>> 8]?.i32;
   if (words !== undefined && words.length !== 0) return words;
   const mapped = t.area.resolve(hi >>> 8);
   if (mapped.length === 0) t.failure = 'area';

@@ -79,7 +79,7 @@ export function unlockKey(m: MapState): void {
  */
 function seek(m: MapState): number {
   const { t, hash, keyMeta, keyAt, keyWords } = m;
-  const { i32 } = m.area.state;
+  const { maps } = m.area.state;
   const mine = m.key.words;
   let words = t.buckets;
   let at = t.bucketWord + 2 * (hash >>> t.shift);
@@ -89,7 +89,7 @@ function seek(m: MapState): number {
     const hi = words[at + 1]!;
     if ((lo | hi) === 0) return NONE;
     if (left-- <= 0) return endless(t);
-    let a = i32[hi >>> 8]!;
+    let a = maps[hi >>> 8]!.i32;
     if (a === undefined || a.length === 0) {
       a = wordsOf(t, hi);
       if (a.length === 0) return FAILED;

@@ -147,7 +147,7 @@ class MapCheck {
     const slots = this.#slots;
     this.#slots = [];
     this.#keys = new Set();
-    const stores = m.area.state.i32.indexOf(m.stores) * 2 ** 40 + m.storeAt * 4;
+    const stores = m.area.state.maps.findIndex(({ i32 }) => i32 === m.stores) * 2 ** 40 + m.storeAt * 4;
     const live =
       m.area.isLive(stores as DsaPointer) && m.area.sizeOf(stores as DsaPointer) >= NUM_PARTITIONS * MapStore.SIZEOF;
     const chunks: DsaPointer[] = [];

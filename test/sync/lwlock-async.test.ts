@@ -192,10 +192,10 @@ describe('tasks and other threads', () => {
     const jobs = [0, 1].map(() =>
       startJob(s.world, 'contend', { lock: LOCK, times, counter: COUNTER }, 'waiting-worker.mjs'),
     );
-    let over = false;
+    const stop = { over: false };
     let granted = 0;
     const task = async () => {
-      while (!over) {
+      while (!stop.over) {
         await s.lock.acquireAsync();
         s.world.i32[COUNTER]!++;
         granted++;
@@ -205,7 +205,7 @@ describe('tasks and other threads', () => {
     };
     const tasks = [task(), task(), task()];
     const results = await Promise.all(jobs.map((job) => job.result));
-    over = true;
+    stop.over = true;
     await Promise.all(tasks);
     expect(s.world.i32[COUNTER]).toBe(2 * times + granted);
     expect(granted).toBeGreaterThan(0);
