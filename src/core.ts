@@ -19,5 +19,6 @@ export * from './errors/errors.js';
 export * from './freepage/freepage.js';
 export * from './layout/layout.js';
 export * from './mq/mq.js';
+export * from './registry/registry.js';
 export * from './sync/sync.js';
 export * from './toc/toc.js';

@@ -79,16 +79,21 @@ export interface VerifyReport {
  *
  * @param area the attachment to look through
  * @param options `quiescent: false` while other threads use the area; see above
+ * @param withCluster false when the cluster is checked elsewhere, with another area of it
  * @throws ERR_HEAP_CLOSED, ERR_HEAP_BAD_OPTION; nothing for damage
  */
-export function verifyArea(area: { readonly state: AreaState }, options: VerifyOptions = {}): VerifyReport {
+export function verifyArea(
+  area: { readonly state: AreaState },
+  options: VerifyOptions = {},
+  withCluster = true,
+): VerifyReport {
   const atRest = quiescentOption(options);
   const s = area.state;
   requireAttached(s);
   const c = new AreaCensus(s, atRest);
   const accounting: SegmentAccount[] = [];
-  const cluster = verifyCluster(s.dsm, options);
-  c.f.merge(cluster);
+  const cluster = withCluster ? verifyCluster(s.dsm, options) : null;
+  if (cluster !== null) c.f.merge(cluster);
   if (atRest) guarded(c, 'the locks', () => checkLocks(c));
   // The area lock guards the list of pool 1, too.
   underLock(c, CLASS_LARGE, 'the area', () => checkAreaPart(c));
@@ -103,9 +108,13 @@ export function verifyArea(area: { readonly state: AreaState }, options: VerifyO
     checks: c.f.checks,
     findings: c.f.list,
     unlisted: c.f.unlisted,
-    losses: { rootPages: c.lostPages, spanObjects: countLostSpans(c), regionPages: cluster.losses.rootPages },
+    losses: {
+      rootPages: c.lostPages,
+      spanObjects: countLostSpans(c),
+      regionPages: cluster?.losses.rootPages ?? 0,
+    },
     accounting,
-    region: cluster.accounting,
+    region: cluster?.accounting ?? null,
   };
 }
 

@@ -9,7 +9,13 @@ import { SharedHeapError } from '../errors/errors.js';
 import { FreePageManager } from '../freepage/freepage.js';
 import { ld64, st64 } from '../layout/layout.js';
 import { BufferExchange, buffersSupported, DEFAULT_REGION_BYTES, reserveRegion } from '../platform/platform.js';
-import { lwlockInitialize, ParticipantTable, TRANCHE_DSM_CONTROL, TrancheTable } from '../sync/sync.js';
+import {
+  lwlockInitialize,
+  ParticipantTable,
+  TRANCHE_DSM_CONTROL,
+  TRANCHE_DSM_REGISTRY,
+  TrancheTable,
+} from '../sync/sync.js';
 import { SlotArray } from './control.js';
 import {
   ClusterControl,
@@ -166,6 +172,7 @@ export function buildCluster(options: DsmOptions): ClusterParts {
   control[ClusterControl.dsm_at / 4] = dsmAt;
   control[ClusterControl.fresh_page / 4] = controlBytes / PAGE_SIZE;
   lwlockInitialize(control, ClusterControl.control_lock / 4, TRANCHE_DSM_CONTROL);
+  lwlockInitialize(control, ClusterControl.registry_lock / 4, TRANCHE_DSM_REGISTRY);
   const parts = assemble(memory, store, [], checked.random, checked.attachTimeout, checked.lockTimeout);
   parts.tranches.initialize();
   parts.table.initialize();

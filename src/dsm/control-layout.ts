@@ -16,6 +16,7 @@ import { array, i32, layoutHash, lock, size, struct, u32 } from '../layout/layou
 
 const FROZEN = 'frozen: written by the creator before the handle is published, read by all';
 const CONTROL_LOCK = 'written and read under the DSM control lock';
+const REGISTRY_LOCK = 'written under the registry lock';
 
 /** Words at the very start of the control memory. */
 export const ClusterControl = struct(
@@ -38,7 +39,16 @@ export const ClusterControl = struct(
     peak_pages: u32('zero; nobody writes or reads it yet'),
     attention: i32('atomic add by whoever wants to be heard on `buffers`; read plainly by every heap call'),
     control_lock: lock('protects the slots below and the page manager of the region'),
-    reserved: array(105, u32('zero')),
+    registry_lock: lock('protects the registry fields below; held for a few words, never while anything is made'),
+    registry_state: i32(`${REGISTRY_LOCK}, by an atomic store: a claim, see registry/claim.ts; read without the lock`),
+    registry_owner: i32(`${REGISTRY_LOCK}; participant slot that opens the registry`),
+    registry_generation: i32(`${REGISTRY_LOCK}; which owner of that slot`),
+    registry_area: u32(`${REGISTRY_LOCK}, before the state; handle of the registry's area, 0 for none`),
+    registry_layout: u32(`${REGISTRY_LOCK}, before the state; hash of the layouts that the area holds`),
+    registry_table: size(`${REGISTRY_LOCK}, before the state; pointer of the registry's table in that area`),
+    registry_changes: i32('atomic: counts names that became ready or were given up; the futex of those who wait'),
+    registry_waiters: i32('atomic: threads that wait for it; too high after one was killed, which costs a notify'),
+    reserved: array(92, u32('zero')),
   },
   512,
 );
@@ -71,6 +81,17 @@ export const DsmControlItem = struct(
   },
   40,
 );
+
+/** Word offsets of the registry's fields, for the registry: this layer only provides the room and the fresh lock. */
+export const REGISTRY_ROOT = {
+  lock: ClusterControl.registry_lock / 4,
+  state: ClusterControl.registry_state / 4,
+  area: ClusterControl.registry_area / 4,
+  layout: ClusterControl.registry_layout / 4,
+  table: ClusterControl.registry_table / 4,
+  changes: ClusterControl.registry_changes / 4,
+  waiters: ClusterControl.registry_waiters / 4,
+} as const;
 
 /** Identifies control memory of this library; C's number for its control segment. */
 export const CONTROL_MAGIC = 0x9a503d32 | 0;
