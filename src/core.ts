@@ -17,6 +17,7 @@ export {
 } from './dshash/dshash.js';
 export * from './errors/errors.js';
 export * from './freepage/freepage.js';
+export * from './inspect/inspect.js';
 export * from './layout/layout.js';
 export * from './mq/mq.js';
 export * from './registry/registry.js';

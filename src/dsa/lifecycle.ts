@@ -23,6 +23,7 @@ import {
   C_BINS,
   C_FREED_COUNTER,
   C_HANDLE,
+  C_HIGH,
   C_LOCK,
   C_POOLS,
   C_REFCNT,
@@ -42,6 +43,7 @@ import {
   H_PREV,
   H_SIZE,
   H_USABLE,
+  MAX_SEGMENTS,
   NUM_BINS,
   PAGEMAP_WORD_FIRST,
   POOL_WORDS,
@@ -202,9 +204,14 @@ export function attachArea(dsm: Dsm, handle: number, fallback: boolean): AreaSta
 /**
  * Bytes in the segments of the area whose segment 0 is mapped here. Takes the area lock: the number has two words.
  *
- * @throws ERR_HEAP_BAD_HANDLE when that segment is not the first of an area
+ * @throws ERR_HEAP_BAD_HANDLE when that segment is not the first of an area, ERR_HEAP_LOCK_STALLED
  */
 export function totalSizeOf(segment: DsmSegment, p: Participant): number {
+  return segmentHandlesOf(segment, p).totalSize;
+}
+
+/** {@link totalSizeOf}, with the handles of the live segments, ascending by their index. @throws as that */
+export function segmentHandlesOf(segment: DsmSegment, p: Participant): { handles: number[]; totalSize: number } {
   const { handle, i32: words } = segment;
   if (
     segment.mapLength < MINIMUM_AREA_SIZE ||
@@ -214,9 +221,15 @@ export function totalSizeOf(segment: DsmSegment, p: Participant): number {
     throw notAnArea(`segment ${handle} of ${segment.mapLength} bytes`);
   }
   if (lwlockAcquireExclusive(p, words, C_LOCK, handle | 0) === 0) throw lwlockFailure(p, words, C_LOCK, handle | 0);
-  const total = ld64(words, C_TOTAL);
+  const totalSize = ld64(words, C_TOTAL);
+  const handles: number[] = [];
+  const high = Math.min(ld64(words, C_HIGH), MAX_SEGMENTS - 1);
+  for (let index = 0; index <= high; index++) {
+    const its = words[C_SEGMENT_HANDLES + index]! >>> 0;
+    if (its !== 0) handles.push(its);
+  }
   lwlockReleaseNewest(p, words, C_LOCK, handle | 0);
-  return total;
+  return { handles, totalSize };
 }
 
 /** Counts this participant in, unless the area is dead already. */

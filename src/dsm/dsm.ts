@@ -6,6 +6,7 @@ export { DEFAULT_PARTICIPANTS, MAX_CLUSTER_PARTICIPANTS, MAX_SLOTS, REGISTRY_ROO
 export type { DsmFailure } from './failures.js';
 export { type Finding, Findings, type Severity } from './findings.js';
 export { PAGE_SIZE } from './impl.js';
+export { type ControlPart, type MemoryMap, memoryMap, type SegmentPlace } from './memory-map.js';
 export { type ReleaseOrder, ResourceOwner } from './resource-owner.js';
 export { type DetachCallback, DsmSegment } from './segment.js';
 export { ATTENTION_WORD } from './session.js';

@@ -1,5 +1,6 @@
 /** The friendly front. Entry of the folder; see its parts. */
 
+export type { AllocationKind, AllocationRow } from '../inspect/inspect.js';
 export type { HeapHandle } from './handle.js';
 export type { Pointer } from './numbers.js';
 export type { AllocOptions, AttachOptions, HeapOptions } from './options.js';

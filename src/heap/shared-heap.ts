@@ -14,7 +14,9 @@
 import { DsaArea } from '../dsa/dsa.js';
 import { Dsm } from '../dsm/dsm.js';
 import { SharedHeapError } from '../errors/errors.js';
+import { type AllocationRow, allocations } from '../inspect/inspect.js';
 import { HANDLE_KIND, HANDLE_VERSION, type HeapHandle, requireHandle } from './handle.js';
+import { NamedObjects } from './named.js';
 import { HeapObjects } from './objects.js';
 import { type AttachOptions, checkAttachOptions, checkHeapOptions, type HeapOptions } from './options.js';
 import { parseSize, type Size } from './sizes.js';
@@ -24,6 +26,7 @@ import { type Watchable, watchThreads } from './watch.js';
 /** A heap that several threads share. See {@link SharedHeap.create} and {@link SharedHeap.attach}. */
 export class SharedHeap extends HeapObjects {
   readonly #dsm: Dsm;
+  readonly #named: NamedObjects;
   readonly #stops = new Set<() => void>();
 
   private constructor(dsm: Dsm, area: DsaArea) {
@@ -34,6 +37,7 @@ export class SharedHeap extends HeapObjects {
     }
     super(area, dsm.storeKind === 'buffers' ? dsm : null);
     this.#dsm = dsm;
+    this.#named = new NamedObjects(dsm, area);
   }
 
   /**
@@ -112,7 +116,20 @@ export class SharedHeap extends HeapObjects {
    *   the heap, one after the other. Takes time in proportion to superblocks and large objects, not to small objects.
    */
   stats(): HeapStats {
-    return heapStats(this.open(), this.#dsm);
+    return heapStats(this.open(), this.#dsm, this.#named.existing());
+  }
+
+  /**
+   * What all memory of the heap is used for, one row per thing: the parts of the library's own bookkeeping, the heap, each
+   * name, what is anonymous, what is free. The rows' `allocatedSize` adds up to `stats().reservedBytes` exactly; see
+   * {@link AllocationRow}.
+   *
+   * @throws ERR_HEAP_CLOSED, ERR_HEAP_LOCK_STALLED, ERR_HEAP_CORRUPT. Any attached thread; may block on the locks of the
+   *   heap, one after the other. Takes time in proportion to names, segments and runs of free pages. Follows
+   *   pg_get_shmem_allocations.
+   */
+  allocations(): AllocationRow[] {
+    return allocations(this.#dsm, this.open(), this.#named.existing());
   }
 
   /**
@@ -125,7 +142,7 @@ export class SharedHeap extends HeapObjects {
    *   locks only with `quiescent: false`.
    */
   verify(options?: VerifyOptions): HeapReport {
-    return verifyHeap(this.open(), options);
+    return verifyHeap(this.open(), this.#named, options);
   }
 
   /**
@@ -207,6 +224,14 @@ export class SharedHeap extends HeapObjects {
     if (area === null) return;
     for (const stop of this.#stops) stop();
     this.forget();
+    try {
+      this.#named.close();
+    } finally {
+      this.#leave(area);
+    }
+  }
+
+  #leave(area: DsaArea): void {
     try {
       area.detach();
     } finally {

@@ -8,6 +8,8 @@
 import type { ClassStats, DsaArea, VerifyReport } from '../dsa/dsa.js';
 import type { Dsm, Finding } from '../dsm/dsm.js';
 import { SharedHeapError } from '../errors/errors.js';
+import type { Registry, RegistryReport } from '../registry/registry.js';
+import type { NamedObjects } from './named.js';
 import { checkNames } from './options.js';
 import { show } from './sizes.js';
 
@@ -39,6 +41,10 @@ export interface HeapStats {
   readonly metadataBytes: number;
   /** Bytes outside of segments: control memory, object states, rounding to pages. */
   readonly overheadBytes: number;
+  /** Locks, queues, maps and other things that have a name, of all threads together. */
+  readonly names: number;
+  /** Sizes of the segments that hold names and the control blocks behind them; 0 before the first name. */
+  readonly registryBytes: number;
   /** Size classes in use, ascending; larger objects have pages of their own and are not listed. */
   readonly perClass: readonly ClassStats[];
   /** Attachments at the moment, of all threads. */
@@ -74,7 +80,7 @@ export interface VerifyOptions {
 }
 
 /** Collects {@link HeapStats}. May block on the locks of the heap, one after the other. */
-export function heapStats(area: DsaArea, dsm: Dsm): HeapStats {
+export function heapStats(area: DsaArea, dsm: Dsm, registry: Registry | null): HeapStats {
   const { store, reservedBytes, wantedBytes, touchedBytes, controlBytes, ...cluster } = dsm.stats();
   const { segments, totalSegmentSize, limit, liveObjects, liveBytes, ...rest } = area.stats();
   return {
@@ -90,6 +96,8 @@ export function heapStats(area: DsaArea, dsm: Dsm): HeapStats {
     freeBytes: rest.freeBytes,
     metadataBytes: rest.metadataBytes,
     overheadBytes: controlBytes + rest.overheadBytes,
+    names: registry === null ? 0 : registry.root.table.size,
+    registryBytes: registry === null ? 0 : registry.root.area.getTotalSize(),
     perClass: rest.perClass,
     participants: cluster.participants,
     participantsMax: cluster.participantsMax,
@@ -98,7 +106,7 @@ export function heapStats(area: DsaArea, dsm: Dsm): HeapStats {
 }
 
 /** Runs all checks. Bounded, whatever is in the memory. */
-export function verifyHeap(area: DsaArea, options: VerifyOptions | undefined): HeapReport {
+export function verifyHeap(area: DsaArea, named: NamedObjects, options: VerifyOptions | undefined): HeapReport {
   const { quiescent = true } = checkNames(options, ['quiescent']);
   if (typeof quiescent !== 'boolean') {
     throw new SharedHeapError('ERR_HEAP_BAD_OPTION', 'option quiescent is not acceptable', {
@@ -106,6 +114,34 @@ export function verifyHeap(area: DsaArea, options: VerifyOptions | undefined): H
       hint: 'Give true or false.',
     });
   }
-  const { ok, checks, findings, losses } = area.verify({ quiescent });
+  const heap = area.verify({ quiescent });
+  const names = verifyNames(named, quiescent);
+  if (names === null) return pick(heap.ok, heap.checks, heap.findings, heap.losses);
+  const { rootPages, spanObjects, regionPages } = heap.losses;
+  return pick(heap.ok && names.ok, heap.checks + names.checks, [...heap.findings, ...names.findings], {
+    rootPages: rootPages + names.losses.rootPages,
+    spanObjects: spanObjects + names.losses.spanObjects,
+    regionPages,
+  });
+}
+
+function pick(ok: boolean, checks: number, findings: HeapReport['findings'], losses: HeapReport['losses']): HeapReport {
   return { ok, checks, findings, losses };
+}
+
+/** The registry's own findings, or that it cannot be had; null when the heap has none. */
+function verifyNames(named: NamedObjects, quiescent: boolean): RegistryReport | null {
+  try {
+    return named.existing()?.verify({ quiescent }) ?? null;
+  } catch (error) {
+    const finding = { id: 'R1', severity: 'error', message: `the registry cannot be had: ${String(error)}` } as const;
+    return {
+      ok: false,
+      checks: 1,
+      findings: [finding],
+      unlisted: 0,
+      names: 0,
+      losses: { rootPages: 0, spanObjects: 0 },
+    };
+  }
 }
