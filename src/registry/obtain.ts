@@ -181,7 +181,8 @@ export interface RegistryRow extends Place {
   readonly claimed: boolean;
 }
 
-const decoder = new TextDecoder();
+/** A byte order mark is a character of a name like any other. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Reads the entry at word `at`, whose partition is locked; null when it says what no entry can say. */
 export function readEntry(dsm: Dsm, words: Int32Array, at: number): RegistryRow | null {

@@ -114,7 +114,7 @@ function checkRows(f: Findings, dsm: Dsm, root: Root, rows: readonly RegistryRow
   const pointers = new Set<number>();
   for (const row of rows) {
     const what = `${row.kind} ${JSON.stringify(row.name)}`;
-    f.check('R3', row.name !== '', () => `a ${row.kind} has no name`);
+    f.check('R3', !row.ready || isFound(root, row.name), () => `${what} is not found under its name`);
     if (!row.ready && !row.claimed) f.note('R3', `${what} was being made by a participant who is gone`);
     const live = row.ready || row.pointer !== 0;
     if (row.kind === 'segment' || row.kind === 'area' || row.kind === 'hash') {
@@ -126,6 +126,17 @@ function checkRows(f: Findings, dsm: Dsm, root: Root, rows: readonly RegistryRow
     }
   }
   return pointers.size;
+}
+
+/** Tells whether a name leads to an entry. What is ready is never deleted, so it must, also while others are at work. */
+function isFound({ table }: Root, name: string): boolean {
+  try {
+    const entry = table.find(name, false);
+    if (entry !== 0) table.releaseLock(entry);
+    return entry !== 0;
+  } catch {
+    return false;
+  }
 }
 
 /** R4, R5, R6. */

@@ -114,6 +114,12 @@ const operations = {
     if (what === 'segment') return opened().getNamedSegment(name, size, hang).found;
     return opened().block(name, what, size, hang).found;
   },
+  /** Lets one who stays go on after a while. */
+  release(ms) {
+    Atomics.wait(flags, FLAG.go, 0, ms);
+    Atomics.store(flags, FLAG.resume, 1);
+    Atomics.notify(flags, FLAG.resume);
+  },
   /** An area that nobody else knows, and who this participant is. */
   secretArea(pin) {
     const { area } = opened().getNamedArea('to make sure that the registry is open');
