@@ -3,23 +3,60 @@
 import { SharedHeapError } from '../errors/errors.js';
 import { ld64 } from '../layout/layout.js';
 import { lwlockFailure } from '../sync/sync.js';
-import { C_HIGH, C_LOCK, C_TOTAL } from './area-layout.js';
+import { C_HIGH, C_LOCK, C_TOTAL, MAX_SEGMENT_SIZE, MAX_SEGMENTS } from './area-layout.js';
 import { formatPointer } from './pointer.js';
-import { sizeLimit } from './segments.js';
+import { growthLimit, sizeLimit } from './segments.js';
+import { PAGE_SIZE } from './size-classes.js';
 import type { AreaState } from './state.js';
 
-/** PostgreSQL's out-of-memory error of dsa_allocate_extended, with the numbers of this area. */
+/** PostgreSQL's out-of-memory error of dsa_allocate_extended, with the limit that stood in the way and what to change. */
 export function outOfMemory(s: AreaState, size: number | bigint): SharedHeapError {
-  const limit = sizeLimit(s);
-  const limited = limit !== Number.POSITIVE_INFINITY;
+  const { limit, hint } = describeLimit(s, Number(size));
   return new SharedHeapError('ERR_HEAP_OUT_OF_MEMORY', 'out of memory', {
-    detail: `request of ${size} bytes; ${ld64(s.ctl, C_TOTAL)} bytes in segments 0 to ${ld64(s.ctl, C_HIGH)}, limit ${limited ? `${limit} bytes` : 'none'}`,
-    hint: limited
-      ? 'Free objects, call trim(), or raise the size limit (setLimit, setSizeLimit).'
-      : 'Free objects, call trim(), or create the heap with a larger `regionSize`.',
+    detail: `request of ${size} bytes; ${ld64(s.ctl, C_TOTAL)} bytes in segments 0 to ${ld64(s.ctl, C_HIGH)}; ${limit}`,
+    hint,
     sqlState: '53200',
     pgDetail: `Failed on DSA request of size ${size}.`,
   });
+}
+
+function describeLimit(s: AreaState, size: number): { limit: string; hint: string } {
+  switch (growthLimit(s, size)) {
+    case 'limit': {
+      const limit = sizeLimit(s);
+      return {
+        limit: `the size limit of ${limit} bytes leaves ${Math.max(0, limit - ld64(s.ctl, C_TOTAL))} for a new segment`,
+        hint: 'Free objects, call trim(), or raise the size limit (setLimit, setSizeLimit).',
+      };
+    }
+    case 'segments':
+      return {
+        limit: `all ${MAX_SEGMENTS} segments that an area can have are in use`,
+        hint: 'Free objects, or create the heap with larger segments (`initSegmentSize`, `maxSegmentSize`).',
+      };
+    case 'size':
+      return {
+        limit: `a segment has at most ${MAX_SEGMENT_SIZE} bytes, and needs some for itself`,
+        hint: 'Ask for less, or free objects.',
+      };
+    default:
+      return describeStore(s);
+  }
+}
+
+function describeStore({ dsm }: AreaState): { limit: string; hint: string } {
+  if (dsm.storeKind === 'buffers') {
+    return {
+      limit: 'the engine refused a SharedArrayBuffer for a new segment',
+      hint: 'Free objects, call trim(), or raise the memory limit of the process.',
+    };
+  }
+  // A plain read: the number is for people.
+  const longest = dsm.impl.largest() * PAGE_SIZE;
+  return {
+    limit: `the region of ${dsm.control.buffer.byteLength} bytes has ${longest} left in one piece for a new segment`,
+    hint: 'Free objects, call trim(), or create the heap with a larger `regionSize`.',
+  };
 }
 
 /** PostgreSQL's error for a request that no flag allows. */

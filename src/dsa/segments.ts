@@ -32,7 +32,7 @@ import {
   SEGMENTS_PER_SIZE,
 } from './area-layout.js';
 import { checkForFreedSegmentsLocked, installSegment, segmentMagic, segmentWords, unmapSegment } from './mapping.js';
-import { PAGE_SIZE } from './size-classes.js';
+import { MAX_SMALL_SIZE, PAGE_SIZE, PAGES_PER_SUPERBLOCK } from './size-classes.js';
 import { type AreaState, STATE_BYTES_PER_PAGE } from './state.js';
 import type { DsmSegment } from '../dsm/dsm.js';
 
@@ -254,8 +254,7 @@ function obtain(s: AreaState, n: number, first: Plan, budget: number): { segment
  */
 export function newSegment(s: AreaState, n: number): number {
   const { ctl } = s;
-  let index = 1;
-  while (index < MAX_SEGMENTS && ctl[C_SEGMENT_HANDLES + index] !== 0) index++;
+  const index = freeIndex(s);
   if (index === MAX_SEGMENTS) return NO_SEGMENT;
   const budget = sizeLimit(s) - ld64(ctl, C_TOTAL);
   if (budget <= 0) return NO_SEGMENT;
@@ -264,6 +263,29 @@ export function newSegment(s: AreaState, n: number): number {
   const got = obtain(s, n, first, budget);
   if (got === null) return NO_SEGMENT;
   return enroll(s, index, got.segment, got.plan);
+}
+
+/** What keeps an area from growing: their number, the size limit, the largest size of one, or the store. */
+export type GrowthLimit = 'segments' | 'limit' | 'size' | 'store';
+
+/**
+ * Which limit stands in the way of a request of `bytes` that has just failed, for its error. Reads without a lock, so
+ * others may have changed the answer since; changes nothing.
+ */
+export function growthLimit(s: AreaState, bytes: number): GrowthLimit {
+  const index = freeIndex(s);
+  if (index === MAX_SEGMENTS) return 'segments';
+  const budget = sizeLimit(s) - ld64(s.ctl, C_TOTAL);
+  const pages = bytes > MAX_SMALL_SIZE ? Math.ceil(bytes / PAGE_SIZE) : PAGES_PER_SUPERBLOCK;
+  if (budget > 0 && plan(pages, scheduledSize(s, index), budget) !== null) return 'store';
+  return budget === Number.POSITIVE_INFINITY ? 'size' : 'limit';
+}
+
+/** Lowest index that no segment has; MAX_SEGMENTS when all are in use. */
+function freeIndex({ ctl }: AreaState): number {
+  let index = 1;
+  while (index < MAX_SEGMENTS && ctl[C_SEGMENT_HANDLES + index] !== 0) index++;
+  return index;
 }
 
 /** Initialises a fresh segment and files it. Its memory may hold old bytes. */

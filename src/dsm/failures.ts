@@ -9,6 +9,7 @@ import { SharedHeapError } from '../errors/errors.js';
 import { lwlockFailure, type Participant } from '../sync/sync.js';
 import type { ClusterParts } from './bootstrap.js';
 import { ClusterControl } from './control-layout.js';
+import { PAGE_SIZE } from './impl.js';
 
 /** Why a call that does not throw failed. */
 export type DsmFailure =
@@ -34,8 +35,12 @@ export function controlLockFailure(p: Participant): SharedHeapError {
 
 function outOfMemory(what: string, parts: ClusterParts): SharedHeapError {
   const { kind } = parts.impl;
+  const longest = parts.impl.largest() * PAGE_SIZE;
   return new SharedHeapError('ERR_HEAP_OUT_OF_MEMORY', 'out of memory', {
-    detail: `${what}; the ${kind} store of ${parts.totalBytes} bytes cannot provide it`,
+    detail:
+      kind === 'region'
+        ? `${what}; the region of ${parts.totalBytes} bytes has ${longest} left in one piece`
+        : `${what}; the engine refused a SharedArrayBuffer for it`,
     hint:
       kind === 'region'
         ? 'Raise `regionSize`, free objects, or use smaller segments (`maxSegmentSize`).'

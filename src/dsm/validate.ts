@@ -203,6 +203,7 @@ export function requireSegmentSize(size: unknown): number {
   if (typeof n !== 'number' || !Number.isSafeInteger(n) || n < 1 || n > MAX_SEGMENT_BYTES) {
     throw new SharedHeapError('ERR_HEAP_BAD_SIZE', 'invalid segment size', {
       detail: `got ${typeof size === 'number' || typeof size === 'bigint' ? size : typeof size}, want 1 to ${MAX_SEGMENT_BYTES} bytes`,
+      hint: 'Ask for less, or for several segments.',
     });
   }
   return n;

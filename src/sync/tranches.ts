@@ -111,8 +111,8 @@ export interface NamedTranche {
   readonly count: number;
 }
 
-function trancheError(message: string, detail: string, sqlState: string, pgDetail = ''): SharedHeapError {
-  return new SharedHeapError('ERR_HEAP_TRANCHE', message, { detail, sqlState, pgDetail });
+function trancheError(message: string, detail: string, sqlState: string, pgDetail = '', hint = ''): SharedHeapError {
+  return new SharedHeapError('ERR_HEAP_TRANCHE', message, { detail, sqlState, pgDetail, hint });
 }
 
 function encodeName(name: unknown): Uint8Array {
@@ -126,6 +126,7 @@ function encodeName(name: unknown): Uint8Array {
       `${bytes.length} bytes, at most ${MAX_TRANCHE_NAME_BYTES}`,
       '42622',
       `LWLock tranche names must be no longer than ${MAX_TRANCHE_NAME_BYTES} bytes.`,
+      'Choose a shorter name.',
     );
   }
   return bytes;
@@ -275,9 +276,10 @@ export class TrancheTable {
       if (index >= MAX_USER_TRANCHES) {
         throw trancheError(
           'maximum number of tranches already registered',
-          `${index} ids are given out`,
+          `one more was asked for, all ${MAX_USER_TRANCHES} ids are given out`,
           'XX000',
           `No more than ${MAX_USER_TRANCHES} tranches may be registered.`,
+          'Let locks of one purpose share a tranche; ids are never given back.',
         );
       }
       const found = compareExchange(c, this.#base + CLAIMED, index, index + 1);
