@@ -36,12 +36,7 @@ describe.each(STORES)('on %s', (store) => {
         break;
       }
     }
-    expectError(
-      table,
-      'ERR_HEAP_OUT_OF_MEMORY',
-      ['size limit of 10 bytes leaves 0'],
-      /setSizeLimit/,
-    );
+    expectError(table, 'ERR_HEAP_OUT_OF_MEMORY', ['size limit of 10 bytes leaves 0'], /setSizeLimit/);
   });
 
   it('the limit of a heap', () => {
