@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { FileIndex } from './file-index.js';
 import { runAll, startPool } from './pool.js';
-import { search } from './query.js';
+import { scan } from './query.js';
 import { queryWords } from './words.js';
 
 /**
@@ -54,7 +54,7 @@ async function work({ files, workers, query, hits, as }) {
   let answer = null;
   if (as === 'bytes') {
     const indexes = results.flatMap((memory, i) => (memory ? [{ path: files[i], index: new FileIndex(memory) }] : []));
-    answer = search(indexes, queryWords(query), hits);
+    answer = scan(indexes, queryWords(query), hits);
   }
   process.send?.({ seconds, residentBytes, answer });
   await pool.destroy();

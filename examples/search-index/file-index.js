@@ -16,7 +16,7 @@
  * the heap, a SharedArrayBuffer or the plain ArrayBuffer of a structured clone.
  */
 
-import { FOLD } from './words.js';
+import { FOLD, MAX_WORD } from './words.js';
 
 export const MAGIC = 0x53494458;
 export const HEADER_WORDS = 5;
@@ -74,6 +74,21 @@ export class FileIndex {
       return words.subarray(first, this.#postings + words[this.#terms + 2 * low + 3]);
     }
     return NONE;
+  }
+
+  /**
+   * Every word of the file once, folded: a view of scratch memory that the next step overwrites.
+   * @returns {Generator<Uint8Array, void>}
+   */
+  *words() {
+    const { text } = this;
+    const word = new Uint8Array(MAX_WORD);
+    for (let term = this.#terms; term < this.#postings - 2; term += 2) {
+      let at = this.#words[this.#postings + this.#words[term + 1]];
+      let length = 0;
+      for (let byte = FOLD[text[at]]; byte; byte = FOLD[text[++at]]) word[length++] = byte;
+      yield word.subarray(0, length);
+    }
   }
 
   /** Whether this whole word stands at an offset where some word begins. */

@@ -1,13 +1,14 @@
 /**
  * A code search index in one shared heap.
  *
- * A pool of workers reads and indexes files. Each index is one object in the heap; what travels between threads is
- * a pointer, a number. The main thread answers a query over all files by reading the indexes where they lie, frees
- * half of them, has them made again and answers again. At the end the same job is done with results that are copied
- * by structured clone, and the figures of both are shown.
+ * A pool of workers reads and indexes files. The index of a file is one object in the heap; what travels between threads
+ * is a pointer, a number. One shared table leads from each word to the files that hold it: all workers fill it at the
+ * same time, and any of them answers from it meanwhile. The main thread answers a query, frees half of the files, has
+ * them indexed again and answers again. At the end the same job is done with results that are copied by structured
+ * clone, and the figures of both are shown.
  *
- * Read on in worker.js (how an index gets into the heap), file-index.js (what it looks like) and query.js (how it
- * is read).
+ * Read on in worker.js (how an index gets into the heap), term-index.js (the shared table), file-index.js (what a file's
+ * index looks like) and query.js (how both are read).
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -16,6 +17,7 @@ import { runCloneJob } from './clone-job.js';
 import { LARGEST_FILE, listFiles } from './files.js';
 import { parseOptions, USAGE, UsageError } from './options.js';
 import { startPool } from './pool.js';
+import { scan } from './query.js';
 import { textReport } from './report.js';
 import { SearchIndex } from './search-index.js';
 import { Verifier } from './verify.js';
@@ -36,24 +38,26 @@ async function run({ path, query, workers, store, verify }) {
   const pool = startPool('worker.js', workers, { heap: heap.handle });
   heap.watch(pool);
   const index = new SearchIndex(heap, pool);
-  await index.add(files, 'indexing');
+  const { liveObjects } = heap.stats();
+  const early = await index.add(files, 'indexing', query);
   const indexing = { seconds: secondsSince(start), residentBytes: process.memoryUsage.rss() };
   const { answer, milliseconds } = index.answer(query, HITS);
 
   const verifier = verify ? new Verifier(files, index.view(), query, HITS) : null;
-  verifier?.checkAnswers(index.view(), 'at first');
+  verifier?.checkEarly(early, files.length);
+  checkBoth(verifier, index, 'at first');
   verifier?.checkHeap(heap, 'at first');
 
   const half = index.paths.filter((_, i) => i % 2 === 0);
   const startAgain = performance.now();
   for (const file of half) index.remove(file);
-  await index.add(half, 'indexing again');
+  await index.add(half, 'indexing again', query);
   const again = {
     files: half.length,
     seconds: secondsSince(startAgain),
     sameAnswer: isDeepStrictEqual(index.answer(query, HITS).answer, answer),
   };
-  verifier?.checkAnswers(index.view(), 'after indexing again');
+  checkBoth(verifier, index, 'after indexing again');
   verifier?.checkHeap(heap, 'after indexing again');
 
   const indexed = index.view();
@@ -69,6 +73,7 @@ async function run({ path, query, workers, store, verify }) {
       largest: LARGEST_FILE,
     },
     indexing,
+    early: summary(early),
     answer: { ...answer, milliseconds },
     again,
     heap: heap.stats(),
@@ -76,10 +81,36 @@ async function run({ path, query, workers, store, verify }) {
   };
 
   for (const file of index.paths) index.remove(file);
-  verifier?.checkEmpty(heap);
+  index.clear();
+  verifier?.checkEmpty(heap, liveObjects);
   await pool.destroy();
   heap.close();
   return { report, verifier };
+}
+
+/**
+ * The shared index and the files one by one must give the same answers.
+ * @param {Verifier | null} verifier
+ * @param {SearchIndex} index
+ * @param {string} when
+ */
+function checkBoth(verifier, index, when) {
+  const files = index.view();
+  verifier?.checkAnswers((words, limit) => index.search(words, limit), when);
+  verifier?.checkAnswers((words, limit) => scan(files, words, limit), `${when}, file by file`);
+}
+
+/**
+ * What was answered while indexing went on.
+ * @param {import('./search-index.js').EarlyAnswer[]} early
+ */
+function summary(early) {
+  const times = early.map(({ milliseconds }) => milliseconds).sort((a, b) => a - b);
+  return {
+    questions: early.length,
+    milliseconds: times[times.length >> 1] ?? 0,
+    files: early.map(({ files }) => files),
+  };
 }
 
 /**

@@ -3,6 +3,9 @@
 import { Piscina } from 'piscina';
 import { progressBar } from './progress.js';
 
+/** Tasks under way for each worker: two that it has, and two that wait. */
+const TASKS_PER_WORKER = 4;
+
 /**
  * Starts the threads.
  *
@@ -32,17 +35,23 @@ export function startPool(script, workers, workerData) {
  * @template Task
  * @param {Task[]} tasks one for each file: its path, or whatever the worker wants to know
  * @param {string} label for the progress bar
+ * @param {() => void} [onDone] called for each file that is done
  * @returns {Promise<any[]>} what the workers returned, in the order of the tasks
  */
-export async function runAll(pool, tasks, label) {
+export async function runAll(pool, tasks, label, onDone) {
   const bar = progressBar(label, tasks.length);
-  const results = await Promise.all(
-    tasks.map(async (task) => {
-      const result = await pool.run(task);
+  const results = new Array(tasks.length);
+  let next = 0;
+  // Enough tasks to keep everybody busy, few enough that a question asked meanwhile is not the last in the queue.
+  const lane = async () => {
+    while (next < tasks.length) {
+      const i = next++;
+      results[i] = await pool.run(tasks[i]);
       bar.step();
-      return result;
-    }),
-  );
+      onDone?.();
+    }
+  };
+  await Promise.all(Array.from({ length: TASKS_PER_WORKER * pool.threads.length }, lane));
   bar.end();
   return results;
 }

@@ -1,9 +1,11 @@
 /**
  * Answers a query: which files hold all of its words, the best ones first.
  *
- * The indexes are read where they lie. Ranking is BM25, the usual measure of text search: a word counts more when
+ * The indexes are read where they lie, in the shared heap or in what a worker has returned. Ranking is BM25, the usual measure of text search: a word counts more when
  * few files hold it and when it is frequent in a file, less when the file is long.
  */
+
+import { FileIndex } from './file-index.js';
 
 /**
  * A file that is searched.
@@ -25,35 +27,62 @@ export function bm25(count, length, meanLength, filesWithWord, files) {
 export const byScore = (a, b) => b.score - a.score || (a.path < b.path ? -1 : 1);
 
 /**
- * Searches all files.
+ * Searches the shared index: the lists of the words say which files hold all of them, and only those are looked into.
+ * @param {import('sharedheap').SharedHeap} heap
+ * @param {import('./term-index.js').TermIndex} terms
+ * @param {import('./words.js').Word[]} words
+ * @param {number} limit most hits wanted
+ * @returns {Answer}
+ */
+export function search(heap, terms, words, limit) {
+  const lists = words.map((word) => terms.filesWith(word.bytes));
+  const { files, words: length } = terms.totals;
+  const [shortest = [], ...others] = [...lists].sort((a, b) => a.length - b.length);
+  const sets = others.map((list) => new Set(list));
+  const holders = shortest.filter((pointer) => sets.every((set) => set.has(pointer)));
+  const filesWithWord = lists.map((list) => list.length);
+  const indexed = holders.map((pointer) => ({
+    path: terms.pathOf(pointer),
+    index: new FileIndex(heap.bytes(pointer)),
+  }));
+  return rank(indexed, words, { filesWithWord, files, meanLength: length / files }, limit);
+}
+
+/**
+ * Searches files without a shared index, one after the other.
  * @param {IndexedFile[]} files
  * @param {import('./words.js').Word[]} words
  * @param {number} limit most hits wanted
  * @returns {Answer}
  */
-export function search(files, words, limit) {
+export function scan(files, words, limit) {
   const filesWithWord = words.map(() => 0);
-  const found = [];
-  let postings = 0;
-  for (const { path, index } of files) {
-    postings += index.length;
-    const occurrences = words.map((word) => index.occurrences(word));
-    occurrences.forEach((list, i) => (filesWithWord[i] += list.length > 0 ? 1 : 0));
-    if (occurrences.every((list) => list.length > 0)) found.push({ path, index, occurrences, score: 0 });
-  }
-  const meanLength = postings / files.length;
+  const holders = files.filter(({ index }) => {
+    const has = words.map((word) => index.occurrences(word).length > 0);
+    has.forEach((yes, i) => (filesWithWord[i] += yes ? 1 : 0));
+    return has.every(Boolean);
+  });
+  const length = files.reduce((sum, { index }) => sum + index.length, 0);
+  return rank(holders, words, { filesWithWord, files: files.length, meanLength: length / files.length }, limit);
+}
+
+/** The answer, given the files that hold all words and the figures that BM25 wants. */
+function rank(holders, words, { filesWithWord, files, meanLength }, limit) {
   let occurrences = 0;
-  for (const file of found) {
-    file.occurrences.forEach((list, i) => {
+  const found = holders.map(({ path, index }) => {
+    const lists = words.map((word) => index.occurrences(word));
+    let score = 0;
+    lists.forEach((list, i) => {
       occurrences += list.length;
-      file.score += bm25(list.length, file.index.length, meanLength, filesWithWord[i], files.length);
+      score += bm25(list.length, index.length, meanLength, filesWithWord[i], files);
     });
-  }
+    return { path, index, lists, score };
+  });
   const hits = found
     .sort(byScore)
     .slice(0, limit)
-    .map(({ path, score, index, occurrences }) => {
-      const { line, offset } = bestLine(index, occurrences);
+    .map(({ path, score, index, lists }) => {
+      const { line, offset } = bestLine(index, lists);
       return { path, line: line + 1, score, snippet: index.snippet(line, offset) };
     });
   return { files: found.length, occurrences, hits };

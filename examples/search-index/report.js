@@ -24,11 +24,12 @@ function hits({ hits }) {
  * Everything but the verdict of `--verify`.
  * @param {import('./main.js').Report} report
  */
-export function textReport({ path, query, workers, files, indexing, answer, again, heap, clone }) {
+export function textReport({ path, query, workers, files, indexing, early, answer, again, heap, clone }) {
   const { bytes, objects } = clone;
   return [
     `${path}: ${count(files.indexed)} files, ${megabytes(files.bytes)} indexed by ${workers} workers in ${seconds(indexing.seconds)}`,
     `  left out: ${count(files.binary)} binary or unreadable, ${count(files.tooLarge)} larger than ${megabytes(files.largest)}, hidden folders`,
+    `  meanwhile asked ${early.questions} times, with ${count(early.files[0] ?? 0)} to ${count(early.files.at(-1) ?? 0)} files: ${early.milliseconds.toFixed(1)} ms an answer`,
     '',
     `"${query}": ${count(answer.files)} files, ${count(answer.occurrences)} occurrences, in ${answer.milliseconds.toFixed(1)} ms`,
     ...hits(answer),
@@ -46,7 +47,12 @@ export function textReport({ path, query, workers, files, indexing, answer, agai
     'the same job, each in a process of its own:',
     table([
       ['results', 'seconds', 'resident', 'readable by'],
-      ['in the shared heap', seconds(indexing.seconds), megabytes(indexing.residentBytes), 'every thread'],
+      [
+        'in the shared heap, words in one table',
+        seconds(indexing.seconds),
+        megabytes(indexing.residentBytes),
+        'every thread',
+      ],
       ['structured clone, same bytes', seconds(bytes.seconds), megabytes(bytes.residentBytes), 'the main thread'],
       [
         'structured clone, Maps and arrays',

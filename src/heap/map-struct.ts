@@ -139,16 +139,21 @@ export class MapStruct {
     return value;
   }
 
+  /**
+   * Functions that know the place of their field, because programs call them in loops under a lock. An ordinary object:
+   * one without a prototype keeps its properties in a dictionary.
+   */
   #makeAccessor(): Record<string, unknown> {
-    const accessor = Object.create(null) as Record<string, unknown>;
+    const accessor: Record<string, unknown> = {};
     for (const field of this.#fields) {
-      Object.defineProperty(accessor, field.name, {
-        enumerable: true,
-        get: () => this.#get(field),
-        set: (value: unknown) => {
-          this.#set(field, value);
-        },
-      });
+      const view = this.#views[field.type];
+      const at = field.offset / view.BYTES_PER_ELEMENT;
+      const get = field.type === 'bool' ? () => view[at] !== 0 : () => view[at];
+      const set = (value: unknown) => {
+        if (!fits(field.type, value)) throw refused(field, value);
+        view[at] = value === true ? 1 : value === false ? 0 : (value as number);
+      };
+      Object.defineProperty(accessor, field.name, { enumerable: true, get, set });
     }
     return Object.freeze(accessor);
   }
@@ -159,15 +164,17 @@ export class MapStruct {
     return type === 'bool' ? value !== 0 : value;
   }
 
-  #set({ name, type, offset }: Field, value: unknown): void {
-    if (!fits(type, value)) {
-      throw new SharedHeapError('ERR_HEAP_BAD_ARGUMENT', `field ${show(name)} does not take this value`, {
-        detail: `got ${show(value)}, the field is ${type}`,
-      });
-    }
-    const view = this.#views[type];
-    view[offset / view.BYTES_PER_ELEMENT] = type === 'bool' ? Number(value) : (value as number);
+  #set(field: Field, value: unknown): void {
+    if (!fits(field.type, value)) throw refused(field, value);
+    const view = this.#views[field.type];
+    view[field.offset / view.BYTES_PER_ELEMENT] = field.type === 'bool' ? Number(value) : (value as number);
   }
+}
+
+function refused({ name, type }: Field, value: unknown): SharedHeapError {
+  return new SharedHeapError('ERR_HEAP_BAD_ARGUMENT', `field ${show(name)} does not take this value`, {
+    detail: `got ${show(value)}, the field is ${type}`,
+  });
 }
 
 function fits(type: FieldType, value: unknown): boolean {

@@ -47,7 +47,7 @@ export class NamedObjects {
   }
 
   /** The registry, made when the heap has none yet. May block while another thread makes it. */
-  #open(): Registry {
+  registry(): Registry {
     this.#registry ??= Registry.open(this.#dsm);
     return this.#registry;
   }
@@ -81,7 +81,7 @@ export class NamedObjects {
       agree?.(known);
       return known;
     }
-    const object = make({ registry: this.#open(), area: this.#area, dsm: this.#dsm });
+    const object = make({ registry: this.registry(), area: this.#area, dsm: this.#dsm });
     this.#objects.set(key, object);
     return object;
   }

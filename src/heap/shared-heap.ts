@@ -16,6 +16,9 @@ import { Dsm } from '../dsm/dsm.js';
 import { SharedHeapError } from '../errors/errors.js';
 import { type AllocationRow, allocations } from '../inspect/inspect.js';
 import { HANDLE_KIND, HANDLE_VERSION, type HeapHandle, requireHandle } from './handle.js';
+import type { HeapMap } from './map.js';
+import type { MapKeyOf, MapOptions, MapValueOf } from './map-open.js';
+import { HeapMaps } from './maps.js';
 import { NamedObjects } from './named.js';
 import { HeapObjects } from './objects.js';
 import { type AttachOptions, checkAttachOptions, checkHeapOptions, type HeapOptions } from './options.js';
@@ -27,6 +30,7 @@ import { type Watchable, watchThreads } from './watch.js';
 export class SharedHeap extends HeapObjects {
   readonly #dsm: Dsm;
   readonly #named: NamedObjects;
+  readonly #maps = new HeapMaps();
   readonly #stops = new Set<() => void>();
 
   private constructor(dsm: Dsm, area: DsaArea) {
@@ -130,6 +134,20 @@ export class SharedHeap extends HeapObjects {
    */
   allocations(): AllocationRow[] {
     return allocations(this.#dsm, this.open(), this.#named.existing());
+  }
+
+  /**
+   * The hash table of this name, made by whoever asks first; all threads of the heap share it. See {@link HeapMap}.
+   *
+   * @param name 1 to 127 bytes of UTF-8
+   * @param options kinds of keys and values, the same for everybody who opens the map
+   * @returns one object for each name; asking again gives the same
+   * @throws ERR_HEAP_BAD_NAME, ERR_HEAP_BAD_OPTION (also when the map has other keys or values), ERR_HEAP_NAME_CONFLICT (the
+   *   name stands for something else), ERR_HEAP_OUT_OF_MEMORY, ERR_HEAP_CLOSED, ERR_HEAP_LOCK_STALLED. Any attached
+   *   thread; may block while another thread makes the same map. Follows GetNamedDSHash.
+   */
+  map<const O extends MapOptions>(name: string, options: O = {} as O): HeapMap<MapKeyOf<O>, MapValueOf<O>> {
+    return this.#maps.open(this.open(), () => this.#named.registry(), name, options);
   }
 
   /**

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileIndex } from '../../examples/search-index/file-index.js';
 import { Indexer } from '../../examples/search-index/indexer.js';
+import { scan } from '../../examples/search-index/query.js';
 import { Verifier } from '../../examples/search-index/verify.js';
 
 const SCRIPT = fileURLToPath(new URL('../../examples/search-index/main.js', import.meta.url));
@@ -67,6 +68,7 @@ describe.each(['region', 'buffers'])('the search index on the store %s', (store)
     expect(report.again.sameAnswer).toBe(true);
     expect(report.again.files).toBe(32);
     expect(report.clone.bytes.sameAnswer).toBe(true);
+    expect(report.early.questions).toBe(0);
     expect(report.heap).toMatchObject({ store });
     expect(report.heap.liveBytes).toBeGreaterThan(20_000);
     expect(report.verify.failed).toBe(0);
@@ -91,7 +93,7 @@ describe('--verify notices', () => {
     damage(indexed[0]!.memory);
     const files = indexed.map(({ path, memory }) => ({ path, index: new FileIndex(memory) }));
     const verifier = new Verifier(paths, files, 'dough', 5);
-    verifier.checkAnswers(files, 'now');
+    verifier.checkAnswers((words, limit) => scan(files, words, limit), 'now');
     return verifier.failures.length;
   }
 
