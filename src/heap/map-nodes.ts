@@ -9,7 +9,6 @@
  * (ERR_HEAP_LOCK_STALLED). What it was writing there may be half done.
  */
 
-import type { DsaPointer } from '../layout/layout.js';
 import {
   corrupt,
   grow,
@@ -23,7 +22,16 @@ import {
   type TableState,
   wordsOf,
 } from '../dshash/dshash.js';
-import { LW_EXCLUSIVE, LW_SHARED, lwlockAcquire, lwlockAcquireExclusive, lwlockRelease } from '../sync/sync.js';
+import {
+  LW_EXCLUSIVE,
+  LW_SHARED,
+  lwlockAcquire,
+  lwlockAcquireExclusive,
+  lwlockAcquireShared,
+  lwlockRelease,
+  lwlockReleaseNewest,
+  lwlockReleaseNewestShared,
+} from '../sync/sync.js';
 import { N_KEY_META, N_VALUE, N_VALUE_LENGTH, N_VALUE_META, OWN_OBJECT } from './map-layout.js';
 import { freeSlot, slotClassOf, slotSize, takeSlot } from './map-slots.js';
 import type { MapState } from './map-state.js';
@@ -31,6 +39,9 @@ import { copyWords } from './map-text.js';
 
 /* Constants of this module fold into the code; imported ones are read from memory at every use (see dsa/allocate.ts). */
 const acquireExclusive = lwlockAcquireExclusive;
+const acquireShared = lwlockAcquireShared;
+const releaseExclusive = lwlockReleaseNewest;
+const releaseShared = lwlockReleaseNewestShared;
 const acquireAny = lwlockAcquire;
 const release = lwlockRelease;
 const EXCLUSIVE = LW_EXCLUSIVE;
@@ -47,26 +58,56 @@ const VALUE_META = N_VALUE_META;
 const OWN = OWN_OBJECT;
 const MOST_BUCKETS = MAX_SIZE_LOG2;
 
+/**
+ * Size, as a power of two, from which a table is doubled only. Higher: fewer growths, but up to eight times as many
+ * buckets as entries, which then is memory that counts.
+ */
+const DOUBLE_FROM = 17;
+
 /** There is no node for the key. */
 export const NONE = -1;
 /** See the table's `failure`. */
 export const FAILED = -2;
 
-/** Takes the lock of the partition of the key. Blocks. False with `failure` set. */
-export function lockKey(m: MapState, exclusive: boolean): boolean {
+/** Takes the lock of the partition of the key, exclusively. Blocks. False with `failure` set. */
+export function lockKey(m: MapState): boolean {
   const { t } = m;
   const word = m.locks + (m.hash >>> TO_PARTITION) * LOCK_STRIDE;
-  const got =
-    exclusive && m.near
-      ? acquireExclusive(t.p, t.control, word, t.ns)
-      : acquireAny(t.p, t.control, word, t.ns, exclusive ? EXCLUSIVE : SHARED);
-  if (got !== 0) return true;
+  const got = m.near ? acquireExclusive(t.p, t.control, word, t.ns) : acquireAny(t.p, t.control, word, t.ns, EXCLUSIVE);
+  return got !== 0 || refused(t, word);
+}
+
+/** The same for reading. */
+function lockToRead(m: MapState): boolean {
+  const { t } = m;
+  const word = m.locks + (m.hash >>> TO_PARTITION) * LOCK_STRIDE;
+  const got = m.near ? acquireShared(t.p, t.control, word, t.ns) : acquireAny(t.p, t.control, word, t.ns, SHARED);
+  return got !== 0 || refused(t, word);
+}
+
+function refused(t: TableState, word: number): false {
   t.failure = 'lock';
   t.failedLock = word;
   return false;
 }
 
-/** Gives the lock of the partition of the key back. */
+/** Gives the lock back that {@link lockKey} took last: no other lock was taken since and kept. */
+function unlockNewest(m: MapState): void {
+  const { t } = m;
+  const word = m.locks + (m.hash >>> TO_PARTITION) * LOCK_STRIDE;
+  if (m.near) releaseExclusive(t.p, t.control, word, t.ns);
+  else release(t.p, t.control, word, t.ns);
+}
+
+/** The same after {@link lockToRead}. */
+function unlockRead(m: MapState): void {
+  const { t } = m;
+  const word = m.locks + (m.hash >>> TO_PARTITION) * LOCK_STRIDE;
+  if (m.near) releaseShared(t.p, t.control, word, t.ns);
+  else release(t.p, t.control, word, t.ns);
+}
+
+/** Gives the lock of the partition of the key back, whatever a function of the program has locked meanwhile. */
 export function unlockKey(m: MapState): void {
   const { t } = m;
   release(t.p, t.control, m.locks + (m.hash >>> TO_PARTITION) * LOCK_STRIDE, t.ns);
@@ -78,8 +119,7 @@ export function unlockKey(m: MapState): void {
  * @returns its word index in `m.words`, with its pointer in `m.lo`, `m.hi`; NONE; FAILED
  */
 function seek(m: MapState): number {
-  const { t, hash, keyMeta, keyAt, keyWords } = m;
-  const { maps } = m.area.state;
+  const { t, maps, hash, keyMeta, keyAt, keyWords } = m;
   const mine = m.key.words;
   let words = t.buckets;
   let at = t.bucketWord + 2 * (hash >>> t.shift);
@@ -89,12 +129,9 @@ function seek(m: MapState): number {
     const hi = words[at + 1]!;
     if ((lo | hi) === 0) return NONE;
     if (left-- <= 0) return endless(t);
-    let a = maps[hi >>> 8]!.i32;
-    if (a === undefined || a.length === 0) {
-      a = wordsOf(t, hi);
-      if (a.length === 0) return FAILED;
-    }
-    words = a;
+    const map = maps[hi >>> 8];
+    words = map === undefined || map.i32.length === 0 ? wordsOf(t, hi) : map.i32;
+    if (words.length === 0) return FAILED;
     at = (hi & 0xff) * WORDS_4_GIB + (lo >>> 2);
     if (words[at + HASH] !== hash || words[at + KEY_META] !== keyMeta) continue;
     const key = at + keyAt;
@@ -120,18 +157,18 @@ export function findNode(m: MapState): number {
 
 /** Tells whether there is a node for the key: 0 or more, NONE, FAILED. */
 export function hasEntry(m: MapState): number {
-  if (!lockKey(m, false)) return FAILED;
+  if (!lockToRead(m)) return FAILED;
   const at = findNode(m);
-  unlockKey(m);
+  unlockRead(m);
   return at;
 }
 
 /** Copies the value of the key out. @returns 0 or more, NONE, FAILED */
 export function readEntry(m: MapState): number {
-  if (!lockKey(m, false)) return FAILED;
+  if (!lockToRead(m)) return FAILED;
   let at = findNode(m);
   if (at >= 0 && !takeOut(m, m.words, at)) at = FAILED;
-  unlockKey(m);
+  unlockRead(m);
   return at;
 }
 
@@ -188,28 +225,27 @@ function putValue(m: MapState, words: Int32Array, at: number, slotClass: number)
 /** Sets the value of the key, whether there is a node or not. @returns 0 or more, FAILED */
 export function writeEntry(m: MapState): number {
   for (;;) {
-    if (!lockKey(m, true)) return FAILED;
+    if (!lockKey(m)) return FAILED;
     const at = findNode(m);
-    const must = at === NONE && mustGrow(m);
-    if (!must) return settle(m, at);
-    unlockKey(m);
+    if (at !== NONE || !mustGrow(m)) {
+      const done = settle(m, at);
+      unlockNewest(m);
+      return m.ownLo === 0 && m.ownHi === 0 ? done : freeOld(m, done);
+    }
+    unlockNewest(m);
     if (!growTable(m)) return FAILED;
   }
 }
 
-/** Writes the value of the call to the node at `at`, or to a new one when that is NONE, and unlocks. */
+/**
+ * Writes the value of the call to the node at `at`, or to a new one when that is NONE. Under the exclusive lock; after
+ * unlocking {@link freeOld} must be called when `m.ownLo`, `m.ownHi` say that an object is left over.
+ */
 export function settle(m: MapState, at: number): number {
-  if (at === NONE) {
-    const done = insert(m);
-    unlockKey(m);
-    return done;
-  }
-  if (at < 0 || m.fixedWords !== 0) {
-    if (at >= 0) putValue(m, m.words, at, 0);
-    unlockKey(m);
-    return at;
-  }
-  return settleLong(m, at);
+  if (at === NONE) return insert(m);
+  if (at < 0 || m.fixedWords === 0) return at < 0 ? at : settleLong(m, at);
+  putValue(m, m.words, at, 0);
+  return at;
 }
 
 /** Tells whether an insertion into the partition of the key makes the table grow first. Under its lock. */
@@ -219,9 +255,15 @@ export function mustGrow(m: MapState): boolean {
   return count > t.bound && t.sizeLog2 < MOST_BUCKETS;
 }
 
-/** Doubles the table. No lock of it may be held. False with `failure` set. */
+/**
+ * Makes the table larger: four times while it is small, else twice. C always doubles; linking all items anew so often
+ * cost a third of all insertions into a table that grew to 100,000 entries. No lock of the table may be held.
+ *
+ * @returns false with `failure` set
+ */
 export function growTable(m: MapState): boolean {
-  return grow(m.t, m.t.sizeLog2 + 1);
+  const log2 = m.t.sizeLog2;
+  return grow(m.t, log2 < DOUBLE_FROM ? log2 + 2 : log2 + 1);
 }
 
 /** Makes a node and links it. Under the exclusive lock; FAILED leaves everything as it was. */
@@ -253,33 +295,21 @@ function fillNode(m: MapState, words: Int32Array, at: number, keyWords: number, 
   putValue(m, words, at, m.fixedWords !== 0 ? 0 : slotClassOf(bytes));
 }
 
-/** Bytes that the node at a place may have; 0 when its slot is no object. */
+/** Bytes that the node at a place may have; 0 when it should be an object and is none. */
 function roomOf(m: MapState, slotClass: number, lo: number, hi: number): number {
-  return slotClass === OWN ? m.area.sizeOf(pointerOf(lo, hi)) : slotSize(slotClass);
+  if (slotClass !== OWN) return slotSize(slotClass);
+  const object = pointerOf(lo, hi);
+  return m.area.isLive(object) ? m.area.sizeOf(object) : 0;
 }
 
-/** Replaces a value of any length: in place when it fits, else by a new node in the same place of the chain. Unlocks. */
+/** Replaces a value of any length: in place when it fits, else by a new node in the same place of the chain. */
 function settleLong(m: MapState, at: number): number {
   const { words, lo, hi } = m;
   const bytes = nodeBytes(m);
   const slotClass = words[at + VALUE_META]! >>> 8;
-  let room = 0;
-  try {
-    room = roomOf(m, slotClass, lo, hi);
-  } catch (error) {
-    m.t.failure = 'thrown';
-    m.t.thrown = error;
-    unlockKey(m);
-    return FAILED;
-  }
-  if (bytes <= room) {
-    putValue(m, words, at, slotClass);
-    unlockKey(m);
-    return at;
-  }
-  const fresh = replaceNode(m, at, bytes);
-  unlockKey(m);
-  return fresh >= 0 && slotClass === OWN ? freeObject(m, lo, hi, fresh) : fresh;
+  if (bytes > roomOf(m, slotClass, lo, hi)) return replaceNode(m, at, bytes);
+  putValue(m, words, at, slotClass);
+  return at;
 }
 
 function replaceNode(m: MapState, at: number, bytes: number): number {
@@ -297,8 +327,26 @@ function replaceNode(m: MapState, at: number, bytes: number): number {
   freshWords[fresh + 1] = words[at + 1]!;
   linkWords[link] = m.lo;
   linkWords[link + 1] = m.hi;
-  if (slotClass !== OWN) freeSlot(m, partition, slotClass, lo, hi, words, at);
+  leave(m, partition, slotClass, lo, hi, words, at);
   return fresh;
+}
+
+/** Gives up the slot of a node that is in no chain any more; an object of its own is freed after unlocking. */
+function leave(
+  m: MapState,
+  partition: number,
+  slotClass: number,
+  lo: number,
+  hi: number,
+  words: Int32Array,
+  at: number,
+): void {
+  if (slotClass !== OWN) {
+    freeSlot(m, partition, slotClass, lo, hi, words, at);
+    return;
+  }
+  m.ownLo = lo;
+  m.ownHi = hi;
 }
 
 /**
@@ -325,23 +373,20 @@ function findLink(m: MapState, lo: number, hi: number): number {
 
 /** Deletes the entry of the key. @returns 0 or more when there was one, NONE, FAILED */
 export function deleteEntry(m: MapState): number {
-  if (!lockKey(m, true)) return FAILED;
+  if (!lockKey(m)) return FAILED;
   const at = findNode(m);
   const { words, lo, hi } = m;
   const link = at < 0 ? at : findLink(m, lo, hi);
-  if (link < 0) {
-    unlockKey(m);
-    return link;
+  if (link >= 0) {
+    m.words[link] = words[at]!;
+    m.words[link + 1] = words[at + 1]!;
+    const partition = m.hash >>> TO_PARTITION;
+    const count = m.locks + partition * LOCK_STRIDE + TO_COUNT;
+    m.t.control[count] = m.t.control[count]! - 1;
+    leave(m, partition, slotClassAt(m, words, at), lo, hi, words, at);
   }
-  m.words[link] = words[at]!;
-  m.words[link + 1] = words[at + 1]!;
-  const partition = m.hash >>> TO_PARTITION;
-  const count = m.locks + partition * LOCK_STRIDE + TO_COUNT;
-  m.t.control[count] = m.t.control[count]! - 1;
-  const slotClass = slotClassAt(m, words, at);
-  if (slotClass !== OWN) freeSlot(m, partition, slotClass, lo, hi, words, at);
-  unlockKey(m);
-  return slotClass === OWN ? freeObject(m, lo, hi, at) : at;
+  unlockNewest(m);
+  return m.ownLo === 0 && m.ownHi === 0 ? link : freeOld(m, link);
 }
 
 /** Slot class of a node. */
@@ -350,10 +395,17 @@ export function slotClassAt(m: MapState, words: Int32Array, at: number): number 
   return slotClassOf(4 * (m.keyAt + (((words[at + KEY_META]! >>> 2) + 3) >>> 2)));
 }
 
-/** Frees a node that is an object of its own and in no chain any more; no lock is held. */
-function freeObject(m: MapState, lo: number, hi: number, result: number): number {
+/**
+ * Frees the object that a call has left over, after unlocking.
+ *
+ * @returns `result`, or FAILED: the object is lost then, the map is as it should be
+ */
+export function freeOld(m: MapState, result: number): number {
+  const object = pointerOf(m.ownLo, m.ownHi);
+  m.ownLo = 0;
+  m.ownHi = 0;
   try {
-    m.area.free(pointerOf(lo, hi) as DsaPointer);
+    if (object !== 0) m.area.free(object);
     return result;
   } catch (error) {
     m.t.failure = 'thrown';

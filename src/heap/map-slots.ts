@@ -66,7 +66,7 @@ export function takeSlot(m: MapState, partition: number, bytes: number): number 
   if (left < size) return takeAgain(m, b, size);
   const lo = st[b + BUMP]!;
   const hi = st[b + BUMP + 1]!;
-  const words = m.area.state.maps[hi >>> 8]!.i32;
+  const words = m.maps[hi >>> 8]!.i32;
   // A chunk that another participant took lies in a segment that may not be mapped here yet.
   if (words.length === 0) return takeSlowly(m, b, size);
   const next = (lo + size) | 0;

@@ -66,6 +66,9 @@ export class MapState {
   readonly locks: number;
   readonly near: boolean;
 
+  /** What is mapped here, by segment index; the area's own list. */
+  readonly maps: DsaArea['state']['maps'];
+
   /** The key of the call. */
   readonly key: Scratch = new Scratch();
   keyMeta = 0;
@@ -79,6 +82,9 @@ export class MapState {
   words: Int32Array;
   lo = 0;
   hi = 0;
+  /** A node that is an object of its own and in no chain any more: to be freed after unlocking; else 0, 0. */
+  ownLo = 0;
+  ownHi = 0;
   /** True while a function of the program runs under a lock of this map. */
   busy = false;
 
@@ -97,6 +103,7 @@ export class MapState {
     this.storeAt = storeAt;
     this.locks = partitionWord(t, 0);
     this.near = this.locks + NUM_PARTITIONS * PARTITION_WORDS < NEAR_WORDS;
+    this.maps = t.area.state.maps;
     this.words = stores;
   }
 }

@@ -24,6 +24,7 @@ import {
   deleteEntry,
   FAILED,
   findNode,
+  freeOld,
   growTable,
   hasEntry,
   lockKey,
@@ -241,7 +242,7 @@ export class HeapMap<K, V> {
     enter(m);
     packKey(m, key);
     for (;;) {
-      if (!lockKey(m, true)) this.#fail('update');
+      if (!lockKey(m)) this.#fail('update');
       const at = findNode(m);
       if (at >= 0 && takeOut(m, m.words, at)) return at;
       const grows = at === NONE && mustGrow(m);
@@ -264,6 +265,8 @@ export class HeapMap<K, V> {
     m.busy = true;
     try {
       value = fn();
+      // Somebody may have closed the heap in there.
+      if (!m.area.state.attached) enter(m);
       if (value !== undefined) packValue(m, value);
     } catch (error) {
       unlockKey(m);
@@ -274,8 +277,9 @@ export class HeapMap<K, V> {
     m.words = words;
     m.lo = lo;
     m.hi = hi;
-    if (value === undefined) unlockKey(m);
-    else if (settle(m, at) === FAILED) this.#fail('update');
+    const done = value === undefined ? at : settle(m, at);
+    unlockKey(m);
+    if (freeOld(m, done) === FAILED) this.#fail('update');
     return value === undefined && at === NONE ? undefined : this.#take();
   }
 

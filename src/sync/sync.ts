@@ -13,6 +13,7 @@ export { lwlockAcquireAsync, lwlockReleaseTask } from './lwlock-async.js';
 export * from './lwlock-failure.js';
 export * from './lwlock-layout.js';
 export * from './lwlock-object.js';
+export { lwlockAcquireShared, lwlockReleaseNewestShared } from './lwlock-shared.js';
 export * from './lwlock-var.js';
 export * from './participant.js';
 export * from './participant-layout.js';
