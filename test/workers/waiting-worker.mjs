@@ -93,6 +93,16 @@ const jobs = {
     return { slept: sync.conditionVariableTimedSleep(p, i32, cv, ms ?? Infinity), parks: p.parks };
   },
 
+  /** Says that it is there; some time later changes that, and signals. */
+  signalOnce() {
+    const { cv, ready, after } = workerData;
+    say(ready);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, after ?? 30);
+    say(ready);
+    sync.conditionVariableSignal(i32, cv);
+    return {};
+  },
+
   /** Goes through `phases` phases, with work before and after each arrival that depends on all others. */
   phases() {
     const { barrier, work, me, parties, phases } = workerData;
