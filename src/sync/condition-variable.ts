@@ -47,6 +47,11 @@ import type { Participant } from './participant.js';
 
 /** Polls between two looks at the clock where a thread must not be parked: 1 µs of polling. */
 const CV_POLLS_PER_LOOK = 200;
+/**
+ * Longest sleep, in milliseconds, of a participant that has to answer others meanwhile (the `buffers` store): unlike a
+ * waiter for a lock it cannot be nudged. Lower: idle sleepers wake more often; higher: who asks waits longer.
+ */
+const CV_ATTEND_MS = 10;
 
 /** Makes a fresh condition variable. Before others can see it; does not block. Follows ConditionVariableInit. */
 export function conditionVariableInit(a: Int32Array, i: number): void {
@@ -89,7 +94,7 @@ function pauseOnSequence(p: Participant, a: Int32Array, w: number, ms: number): 
   if (p.canBlock) {
     p.attend?.();
     p.parks++;
-    park(a, w, p.cvSeen, Math.min(ms, p.sliceMs));
+    park(a, w, p.cvSeen, Math.min(ms, p.attend === null ? p.sliceMs : CV_ATTEND_MS));
     return;
   }
   for (let poll = 0; poll < CV_POLLS_PER_LOOK; poll++) if (load(a, w) !== p.cvSeen) return;
