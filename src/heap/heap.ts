@@ -2,13 +2,14 @@
 
 export type { AllocationKind, AllocationRow } from '../inspect/inspect.js';
 export type { HeapHandle } from './handle.js';
-export { HeapMap } from './map.js';
-export type { MapKeyKind, MapOptions, MapValueKind } from './map-open.js';
-export type { FieldType, StructFields } from './map-struct.js';
+export type { NamedBarrier } from './named-barrier.js';
+export type { AsyncConditionWaitOptions, ConditionWaitOptions, NamedCondition } from './named-condition.js';
+export type { LockGuard, NamedLock } from './named-lock.js';
 export type { Pointer } from './numbers.js';
 export type { AllocOptions, AttachOptions, HeapOptions } from './options.js';
 export { SharedHeap } from './shared-heap.js';
 export type { Size } from './sizes.js';
 export type { HeapFinding, HeapReport, HeapStats, VerifyOptions } from './stats.js';
+export type { AsyncWaitOptions, PreparedWait, WaitOptions } from '../sync/sync.js';
 export type { ViewOf, ViewType } from './typed-views.js';
 export type { Watchable, WatchablePool, WatchableWorker } from './watch.js';

@@ -179,6 +179,15 @@ export class Participant {
   }
 
   /**
+   * Fails all asynchronous waits of this participant with ERR_HEAP_CLOSED. For those who give up the memory in which the
+   * locks lie before they leave. The owning thread; does not block.
+   */
+  endWaits(): void {
+    this.wordWaits?.end();
+    this.lockWaits?.end();
+  }
+
+  /**
    * Gives the slot back. Asynchronous waits that are still pending fail with ERR_HEAP_CLOSED. A second call does
    * nothing. The owning thread; does not block.
    *
@@ -193,8 +202,7 @@ export class Participant {
       });
     }
     this.cvView = null;
-    this.wordWaits?.end();
-    this.lockWaits?.end();
+    this.endWaits();
     this.closed = true;
     this.peers.vacate(this);
   }

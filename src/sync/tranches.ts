@@ -45,6 +45,8 @@ export const TRANCHE_SHMEM_INDEX = 68;
 export const TRANCHE_DSA = 69;
 /** Partitions of the maps of a `SharedHeap`. */
 export const TRANCHE_HEAP_MAP = 75;
+/** Locks that people make by name: `heap.lock(name)`. */
+export const TRANCHE_HEAP_LOCK = 80;
 
 /** Names of the built-in tranches by id. */
 export const BUILTIN_TRANCHES: ReadonlyMap<number, string> = new Map([
@@ -64,6 +66,7 @@ export const BUILTIN_TRANCHES: ReadonlyMap<number, string> = new Map([
   [TRANCHE_SHMEM_INDEX, 'ShmemIndex'],
   [TRANCHE_DSA, 'SharedHeapDSA'],
   [TRANCHE_HEAP_MAP, 'SharedHeapMap'],
+  [TRANCHE_HEAP_LOCK, 'SharedHeapLock'],
 ]);
 
 /** `nlocks` of a tranche from newTrancheId(): it has a name only. */
