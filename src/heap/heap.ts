@@ -7,6 +7,9 @@ export type { AsyncConditionWaitOptions, ConditionWaitOptions, NamedCondition } 
 export type { LockGuard, NamedLock } from './named-lock.js';
 export type { Pointer } from './numbers.js';
 export type { AllocOptions, AttachOptions, HeapOptions } from './options.js';
+export type { CodecName, QueueCodec } from './queue-codec.js';
+export type { QueueAsyncOptions, QueueOptions, QueueWaitOptions } from './queue-options.js';
+export type { SharedQueue } from './queue.js';
 export { SharedHeap } from './shared-heap.js';
 export type { Size } from './sizes.js';
 export type { HeapFinding, HeapReport, HeapStats, VerifyOptions } from './stats.js';

@@ -22,6 +22,8 @@ import { HeapMaps } from './maps.js';
 import { NamedObjects } from './named.js';
 import { HeapObjects } from './objects.js';
 import { type AttachOptions, checkAttachOptions, checkHeapOptions, type HeapOptions } from './options.js';
+import type { QueueOptions } from './queue-options.js';
+import { SharedQueue } from './queue.js';
 import { parseSize, type Size } from './sizes.js';
 import { type HeapReport, type HeapStats, heapStats, verifyHeap, type VerifyOptions } from './stats.js';
 import { type Watchable, watchThreads } from './watch.js';
@@ -196,6 +198,26 @@ export class SharedHeap extends HeapObjects {
   setLimit(bytes: Size): void {
     const area = this.open();
     area.setSizeLimit(bytes === Number.POSITIVE_INFINITY ? bytes : parseSize(bytes, 'bytes', 'ERR_HEAP_BAD_SIZE', 0));
+  }
+
+  /**
+   * The queue of this name, made if there is none: many threads may send, many receive; see {@link SharedQueue}. Its ring
+   * is taken from the heap and stays for the heap's life. Asking again gives the same object.
+   *
+   * @param name 1 to 127 bytes of UTF-8
+   * @param options `capacity` in bytes, `codec`; see {@link QueueOptions}. Who finds the queue may leave them out.
+   * @throws ERR_HEAP_BAD_NAME, ERR_HEAP_BAD_OPTION (also when it is there with other options), ERR_HEAP_TYPE_MISMATCH,
+   *   ERR_HEAP_OUT_OF_MEMORY (nothing is made then), ERR_HEAP_UNSUPPORTED (codec `'clone'`), ERR_HEAP_LOCK_STALLED,
+   *   ERR_HEAP_CLOSED. Any attached thread; may block on locks, and for another thread that makes the same queue.
+   */
+  queue<T = unknown>(name: string, options?: QueueOptions<T>): SharedQueue<T> {
+    this.open();
+    return this.#named.object<SharedQueue<T>>(
+      'queue',
+      name,
+      (seam) => SharedQueue.open(seam, name, options),
+      (known) => known.requireSame(options),
+    );
   }
 
   /**

@@ -27,8 +27,8 @@ import {
   requireOptions,
 } from './side.js';
 
-/** Bytes up to which a loop copies faster than `TypedArray.set`, which needs a view of the part first. */
-const COPY_BY_HAND = 48;
+/** Bytes of a part up to which a loop copies faster than `set`, which needs a view of the part first: 2 ns a byte. */
+const COPY_BY_HAND = 12;
 const TWO_32 = 2 ** 32;
 
 /** How a message is sent. */
@@ -110,7 +110,7 @@ export class MqSender extends MqSide {
     return this.#step();
   }
 
-  /** {@link send} without blocking the event loop; keeps it alive. Rejects with `signal.reason` when aborted. */
+  /** {@link send} without blocking the event loop; keeps it alive. Rejects with ERR_HEAP_ABORTED when its signal is. */
   async sendAsync(message: Uint8Array, options?: MqSendOptions): Promise<MqResult> {
     return this.sendvAsync([message], options);
   }
@@ -219,8 +219,9 @@ export class MqSender extends MqSide {
     const at = this.#at;
     const rest = piece.length - from;
     const n = Math.min(this.#room(rest), rest, ringSize - at);
-    if (n <= COPY_BY_HAND) for (let i = 0; i < n; i++) ring[at + i] = piece[from + i]!;
-    else ring.set(from === 0 && n === piece.length ? piece : piece.subarray(from, from + n), at);
+    if (n === piece.length) ring.set(piece, at);
+    else if (n > COPY_BY_HAND) ring.set(piece.subarray(from, from + n), at);
+    else for (let i = 0; i < n; i++) ring[at + i] = piece[from + i]!;
     this.#moveBy(n);
     return n;
   }

@@ -13,7 +13,7 @@
 import { load, store } from '#atomic';
 import type { DsmSegment } from '../dsm/dsm.js';
 import { SharedHeapError } from '../errors/errors.js';
-import { now, park, parkUntilAborted } from '../platform/platform.js';
+import { now, park, parkUntilAborted, throwIfAborted } from '../platform/platform.js';
 import type { Participant } from '../sync/sync.js';
 import { BYTES_READ, BYTES_WRITTEN, DETACHED, RECEIVER_WAIT, SENDER_WAIT } from './layout.js';
 import { MessageQueue, type MqParty } from './queue.js';
@@ -41,7 +41,7 @@ const LOOK_MS = 50;
 export interface MqWaitOptions {
   /** Milliseconds, 0 or more; 0 does not wait at all. Default Infinity: until there is news or the other side is gone. */
   readonly timeout?: number | undefined;
-  /** Async forms only: rejects with `signal.reason`. */
+  /** Async forms only: rejects with ERR_HEAP_ABORTED, whose `cause` is the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -186,7 +186,7 @@ export abstract class MqSide {
     requireOptions(options);
     const end = now() + timeoutOf(options);
     const signal = options?.signal;
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     let result = step();
     while (result === MQ_WOULD_BLOCK && now() < end) {
       const { a } = this.queue;
@@ -194,7 +194,7 @@ export abstract class MqSide {
       result = step();
       if (result === MQ_WOULD_BLOCK) {
         await parkUntilAborted(a, this.#wait, 1, Math.min(Math.max(end - now(), 0), SLICE_MS), signal);
-        signal?.throwIfAborted();
+        throwIfAborted(signal);
         this.open();
         result = step();
       }

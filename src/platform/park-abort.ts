@@ -6,7 +6,21 @@
  * length, look again after each, and whatever is lost by a death in between is found a slice later.
  */
 
+import { SharedHeapError } from '../errors/errors.js';
 import { parkAsync, type ParkResult, unpark } from './park.js';
+
+/**
+ * Ends a call whose signal was aborted.
+ *
+ * @throws ERR_HEAP_ABORTED with the signal's reason as its `cause`. Any thread; does not block.
+ */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return;
+  throw new SharedHeapError('ERR_HEAP_ABORTED', 'the wait was aborted', {
+    detail: 'its AbortSignal says so; see cause for the reason',
+    cause: signal.reason,
+  });
+}
 
 /**
  * Waits while `a[i]` is `expected`; the event loop goes on and is kept alive. Any thread.

@@ -295,17 +295,19 @@ describe('without blocking', () => {
     await sending;
   });
 
-  it('a signal ends a wait with its reason', async () => {
+  it('a signal ends a wait, with its reason as the cause', async () => {
     const { receiver } = makePair(64);
     const { sender } = makePair(64);
     const abort = new AbortController();
     const waiting = receiver.receiveAsync({ signal: abort.signal });
     const full = sender.sendAsync(pattern(100, 1), { signal: abort.signal });
+    full.catch(() => {});
     const reason = new Error('enough');
     setTimeout(() => abort.abort(reason), 5);
-    await expect(waiting).rejects.toBe(reason);
-    await expect(full).rejects.toBe(reason);
-    await expect(receiver.receiveAsync({ signal: abort.signal })).rejects.toBe(reason);
+    const aborted = { code: 'ERR_HEAP_ABORTED', cause: reason };
+    await expect(waiting).rejects.toMatchObject(aborted);
+    await expect(full).rejects.toMatchObject(aborted);
+    await expect(receiver.receiveAsync({ signal: abort.signal })).rejects.toMatchObject(aborted);
   });
 
   it('an end that is left while it waits says so', async () => {
