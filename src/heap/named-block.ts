@@ -6,6 +6,7 @@
 
 import { SharedHeapError } from '../errors/errors.js';
 import type { Participant, TrancheTable } from '../sync/sync.js';
+import type { NamedSeam } from './named.js';
 import { show } from './sizes.js';
 
 /** Zeroed bytes under a name, made once however many threads ask; they stay where they are. */
@@ -29,6 +30,11 @@ export interface SyncHome {
   readonly blocks: {
     block(name: string, kind: SyncKind, size: number, init: (block: SyncBlock) => void): SyncBlock;
   };
+}
+
+/** The home that the registry of a heap gives them. */
+export function syncHome({ dsm, registry }: NamedSeam): SyncHome {
+  return { participant: dsm.participant, tranches: dsm.tranches, blocks: registry };
 }
 
 /** An error of the core, about the thing of this name. */

@@ -19,6 +19,10 @@ import { HANDLE_KIND, HANDLE_VERSION, type HeapHandle, requireHandle } from './h
 import type { HeapMap } from './map.js';
 import type { MapKeyOf, MapOptions, MapValueOf } from './map-open.js';
 import { HeapMaps } from './maps.js';
+import { checkParties, type NamedBarrier, openBarrier, requireParties } from './named-barrier.js';
+import { syncHome } from './named-block.js';
+import { type NamedCondition, openCondition } from './named-condition.js';
+import { type NamedLock, openLock } from './named-lock.js';
 import { NamedObjects } from './named.js';
 import { HeapObjects } from './objects.js';
 import { type AttachOptions, checkAttachOptions, checkHeapOptions, type HeapOptions } from './options.js';
@@ -144,7 +148,7 @@ export class SharedHeap extends HeapObjects {
    * @param name 1 to 127 bytes of UTF-8
    * @param options kinds of keys and values, the same for everybody who opens the map
    * @returns one object for each name; asking again gives the same
-   * @throws ERR_HEAP_BAD_NAME, ERR_HEAP_BAD_OPTION (also when the map has other keys or values), ERR_HEAP_NAME_CONFLICT (the
+   * @throws ERR_HEAP_BAD_NAME, ERR_HEAP_BAD_OPTION (also when the map has other keys or values), ERR_HEAP_TYPE_MISMATCH (the
    *   name stands for something else), ERR_HEAP_OUT_OF_MEMORY, ERR_HEAP_CLOSED, ERR_HEAP_LOCK_STALLED. Any attached
    *   thread; may block while another thread makes the same map. Follows GetNamedDSHash.
    */
@@ -198,6 +202,50 @@ export class SharedHeap extends HeapObjects {
   setLimit(bytes: Size): void {
     const area = this.open();
     area.setSizeLimit(bytes === Number.POSITIVE_INFINITY ? bytes : parseSize(bytes, 'bytes', 'ERR_HEAP_BAD_SIZE', 0));
+  }
+
+  /**
+   * The lock of this name, made if there is none: held by one exclusively or by many shared; see {@link NamedLock}.
+   * Asking again gives the same object.
+   *
+   * @param name 1 to 127 bytes of UTF-8
+   * @throws ERR_HEAP_BAD_NAME, ERR_HEAP_TYPE_MISMATCH, ERR_HEAP_OUT_OF_MEMORY, ERR_HEAP_LOCK_STALLED, ERR_HEAP_CLOSED. Any
+   *   attached thread; may block for another thread that makes the same lock, not for the lock itself.
+   */
+  lock(name: string): NamedLock {
+    this.open();
+    return this.#named.object('lock', name, (seam) => openLock(syncHome(seam), name));
+  }
+
+  /**
+   * The condition of this name, made if there is none: threads sleep on it until others have made something true; see
+   * {@link NamedCondition}. Asking again gives the same object.
+   *
+   * @param name as in {@link lock}
+   * @throws as {@link lock}
+   */
+  condition(name: string): NamedCondition {
+    this.open();
+    return this.#named.object('condition', name, (seam) => openCondition(syncHome(seam), name));
+  }
+
+  /**
+   * The barrier of this name, made if there is none: its parties wait for each other, phase by phase; see
+   * {@link NamedBarrier}. Asking again gives the same object.
+   *
+   * @param name as in {@link lock}
+   * @param parties how many there are for good, or 0 (default): they come and go by `attach` and `detach`
+   * @throws ERR_HEAP_BAD_ARGUMENT, ERR_HEAP_BAD_OPTION (the barrier has another number of parties), and as {@link lock}
+   */
+  barrier(name: string, parties = 0): NamedBarrier {
+    this.open();
+    checkParties(parties);
+    return this.#named.object(
+      'barrier',
+      name,
+      (seam) => openBarrier(syncHome(seam), name, parties),
+      (known) => requireParties(known, parties),
+    );
   }
 
   /**

@@ -45,6 +45,8 @@ export const TRANCHE_SHMEM_INDEX = 68;
 export const TRANCHE_DSA = 69;
 /** Partitions of the maps of a `SharedHeap`. */
 export const TRANCHE_HEAP_MAP = 75;
+/** Locks that people make by name: `heap.lock(name)`. */
+export const TRANCHE_HEAP_LOCK = 80;
 /** The two locks of a queue of a `SharedHeap`: one for those who send, one for those who receive. */
 export const TRANCHE_HEAP_QUEUE_SEND = 76;
 export const TRANCHE_HEAP_QUEUE_RECEIVE = 77;
@@ -67,6 +69,7 @@ export const BUILTIN_TRANCHES: ReadonlyMap<number, string> = new Map([
   [TRANCHE_SHMEM_INDEX, 'ShmemIndex'],
   [TRANCHE_DSA, 'SharedHeapDSA'],
   [TRANCHE_HEAP_MAP, 'SharedHeapMap'],
+  [TRANCHE_HEAP_LOCK, 'SharedHeapLock'],
   [TRANCHE_HEAP_QUEUE_SEND, 'SharedHeapQueueSend'],
   [TRANCHE_HEAP_QUEUE_RECEIVE, 'SharedHeapQueueReceive'],
 ]);
