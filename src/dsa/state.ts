@@ -110,6 +110,13 @@ export class ActiveSpan {
     this.lo = lo;
     this.hi = hi;
   }
+
+  /** Forgets it, views included: one that was kept would keep the buffer of a freed segment from being collected. */
+  forget(): void {
+    this.hi = -1;
+    this.a = UNMAPPED;
+    this.state = NO_STATE;
+  }
 }
 
 /**
