@@ -2,7 +2,7 @@
 
 export type { AllocationKind, AllocationRow } from '../inspect/inspect.js';
 export type { HeapHandle } from './handle.js';
-export { HeapMap } from './map.js';
+export type { HeapMap } from './map.js';
 export type { MapKeyKind, MapOptions, MapValueKind } from './map-open.js';
 export type { FieldType, StructFields } from './map-struct.js';
 export type { NamedBarrier } from './named-barrier.js';
