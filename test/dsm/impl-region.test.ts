@@ -38,7 +38,7 @@ describe('the reservation', () => {
       const guest = Dsm.join(dsm.handle);
       expect(guest.attach(segment.handle)!.i32[0]).toBe(3);
       expect(guest.stats().wantedBytes).toBe(regionSize);
-      expect(errorOf(() => dsm.create(reservedBytes)).detail).toContain(`store of ${reservedBytes} bytes`);
+      expect(errorOf(() => dsm.create(reservedBytes)).detail).toContain(`the region of ${reservedBytes} bytes`);
       guest.leave();
       dsm.leave();
     }
