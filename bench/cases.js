@@ -34,6 +34,7 @@ import { ADDRESS_CASES } from './workloads/address.js';
 import { ALLOCATION_CASES } from './workloads/allocation.js';
 import { FLATNESS_CASES } from './workloads/flatness.js';
 import { LOCK_CASES } from './workloads/locks.js';
+import { MAP_CASES } from './workloads/maps.js';
 import { PAGE_CASES } from './workloads/pages.js';
 import { THREAD_CASES } from './workloads/threads.js';
 
@@ -47,6 +48,7 @@ export const GROUPS = {
   pages: 'pages: FreePageManager, get a run of so many pages and put it back',
   threads: 'threads: two threads on one area; time on the clock for each pair of both',
   flatness: 'flatness: pair and replacement with ever more live objects of 64 bytes, with ever more segments',
+  maps: 'maps: 100,000 texts to numbers in two workers; share: the whole map; insert: with one worker; lookup: with both',
   locks: 'locks: acquire and release a lock that nobody else wants',
 };
 
@@ -57,6 +59,7 @@ export const CASES = [
   ...PAGE_CASES,
   ...THREAD_CASES,
   ...FLATNESS_CASES,
+  ...MAP_CASES,
   ...LOCK_CASES,
 ];
 

@@ -43,10 +43,8 @@ export type { TableReport, TableVerifyOptions } from './verify.js';
 export { grow } from './grow.js';
 export { hashWords } from './hash.js';
 export {
-  C_SIZE_LOG2,
   DshashControl,
   I_HASH,
-  ITEM_HEADER,
   MAX_SIZE_LOG2,
   NUM_PARTITIONS,
   NUM_PARTITIONS_LOG2,
@@ -64,7 +62,6 @@ export {
   partitionWord,
   pointerOf,
   refresh,
-  requireUnlocked,
   tableError,
   tableOutOfMemory,
   type TableState,
@@ -72,4 +69,4 @@ export {
   wordIndex,
   wordsOf,
 } from './state.js';
-export { type ItemCheck, verifyTable } from './verify.js';
+export { verifyTable } from './verify.js';

@@ -18,16 +18,8 @@ const C1 = 0xcc9e2d51 | 0;
 const C2 = 0x1b873593;
 const ADD = 0xe6546b64 | 0;
 
-/** Takes one word of the key into the hash. */
-export function hashStep(hash: number, word: number): number {
-  let k = Math.imul(word, C1);
-  k = Math.imul((k << 15) | (k >>> 17), C2);
-  const h = hash ^ k;
-  return (Math.imul((h << 13) | (h >>> 19), 5) + ADD) | 0;
-}
-
-/** The final mix. @returns a signed word; `>>> 0` makes it the uint32 of C */
-export function hashEnd(hash: number): number {
+/** The final mix. */
+function hashEnd(hash: number): number {
   let h = hash;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b | 0);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35 | 0);
@@ -39,13 +31,12 @@ export function hashEnd(hash: number): number {
  *
  * @param words holds the key from word `at`; what is left of its last word is zero
  * @param length bytes of the key
- * @returns a signed word
+ * @returns a signed word; `>>> 0` makes it the uint32 of C
  */
 export function hashWords(words: Int32Array, at: number, length: number): number {
   const end = at + ((length + 3) >>> 2);
   let h = length | 0;
   for (let i = at; i < end; i++) {
-    // hashStep by hand: the loop is hot, and a call that is not inlined costs more than the step.
     let k = Math.imul(words[i]!, C1);
     k = Math.imul((k << 15) | (k >>> 17), C2);
     h ^= k;

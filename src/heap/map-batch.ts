@@ -127,7 +127,7 @@ export class MapWalk {
 }
 
 /** Copies the key of a node into private memory. */
-export function takeKey(m: MapState, words: Int32Array, at: number): void {
+function takeKey(m: MapState, words: Int32Array, at: number): void {
   const meta = words[at + N_KEY_META]!;
   const length = meta >>> 2;
   m.key.ensure(length + 4);

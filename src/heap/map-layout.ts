@@ -76,7 +76,6 @@ export const ST_CHUNKS = MapStore.chunks / 4;
 export const ST_FREE = MapStore.free / 4;
 
 /** Word offsets in a node. */
-export const N_HASH = 2;
 export const N_KEY_META = 3;
 /** Fixed values begin here. */
 export const N_VALUE = 4;

@@ -22,30 +22,17 @@ import {
   type TableState,
   wordsOf,
 } from '../dshash/dshash.js';
-import {
-  LW_EXCLUSIVE,
-  LW_SHARED,
-  lwlockAcquire,
-  lwlockAcquireExclusive,
-  lwlockAcquireShared,
-  lwlockRelease,
-  lwlockReleaseNewest,
-  lwlockReleaseNewestShared,
-} from '../sync/sync.js';
+import { lockKey, lockToRead, unlockNewest, unlockRead } from './map-locks.js';
 import { N_KEY_META, N_VALUE, N_VALUE_LENGTH, N_VALUE_META, OWN_OBJECT } from './map-layout.js';
 import { freeSlot, slotClassOf, slotSize, takeSlot } from './map-slots.js';
 import type { MapState } from './map-state.js';
 import { copyWords } from './map-text.js';
 
 /* Constants of this module fold into the code; imported ones are read from memory at every use (see dsa/allocate.ts). */
-const acquireExclusive = lwlockAcquireExclusive;
-const acquireShared = lwlockAcquireShared;
-const releaseExclusive = lwlockReleaseNewest;
-const releaseShared = lwlockReleaseNewestShared;
-const acquireAny = lwlockAcquire;
-const release = lwlockRelease;
-const EXCLUSIVE = LW_EXCLUSIVE;
-const SHARED = LW_SHARED;
+const lock = lockKey;
+const lockReading = lockToRead;
+const unlock = unlockNewest;
+const unlockReading = unlockRead;
 const WORDS_4_GIB = 2 ** 30;
 const TO_PARTITION = 32 - NUM_PARTITIONS_LOG2;
 const LOCK_STRIDE = PARTITION_WORDS;
@@ -68,50 +55,6 @@ const DOUBLE_FROM = 17;
 export const NONE = -1;
 /** See the table's `failure`. */
 export const FAILED = -2;
-
-/** Takes the lock of the partition of the key, exclusively. Blocks. False with `failure` set. */
-export function lockKey(m: MapState): boolean {
-  const { t } = m;
-  const word = m.locks + (m.hash >>> TO_PARTITION) * LOCK_STRIDE;
-  const got = m.near ? acquireExclusive(t.p, t.control, word, t.ns) : acquireAny(t.p, t.control, word, t.ns, EXCLUSIVE);
-  return got !== 0 || refused(t, word);
-}
-
-/** The same for reading. */
-function lockToRead(m: MapState): boolean {
-  const { t } = m;
-  const word = m.locks + (m.hash >>> TO_PARTITION) * LOCK_STRIDE;
-  const got = m.near ? acquireShared(t.p, t.control, word, t.ns) : acquireAny(t.p, t.control, word, t.ns, SHARED);
-  return got !== 0 || refused(t, word);
-}
-
-function refused(t: TableState, word: number): false {
-  t.failure = 'lock';
-  t.failedLock = word;
-  return false;
-}
-
-/** Gives the lock back that {@link lockKey} took last: no other lock was taken since and kept. */
-function unlockNewest(m: MapState): void {
-  const { t } = m;
-  const word = m.locks + (m.hash >>> TO_PARTITION) * LOCK_STRIDE;
-  if (m.near) releaseExclusive(t.p, t.control, word, t.ns);
-  else release(t.p, t.control, word, t.ns);
-}
-
-/** The same after {@link lockToRead}. */
-function unlockRead(m: MapState): void {
-  const { t } = m;
-  const word = m.locks + (m.hash >>> TO_PARTITION) * LOCK_STRIDE;
-  if (m.near) releaseShared(t.p, t.control, word, t.ns);
-  else release(t.p, t.control, word, t.ns);
-}
-
-/** Gives the lock of the partition of the key back, whatever a function of the program has locked meanwhile. */
-export function unlockKey(m: MapState): void {
-  const { t } = m;
-  release(t.p, t.control, m.locks + (m.hash >>> TO_PARTITION) * LOCK_STRIDE, t.ns);
-}
 
 /**
  * Finds the node of the key. Under the lock of its partition, after `refresh`.
@@ -157,18 +100,18 @@ export function findNode(m: MapState): number {
 
 /** Tells whether there is a node for the key: 0 or more, NONE, FAILED. */
 export function hasEntry(m: MapState): number {
-  if (!lockToRead(m)) return FAILED;
+  if (!lockReading(m)) return FAILED;
   const at = findNode(m);
-  unlockRead(m);
+  unlockReading(m);
   return at;
 }
 
 /** Copies the value of the key out. @returns 0 or more, NONE, FAILED */
 export function readEntry(m: MapState): number {
-  if (!lockToRead(m)) return FAILED;
+  if (!lockReading(m)) return FAILED;
   let at = findNode(m);
   if (at >= 0 && !takeOut(m, m.words, at)) at = FAILED;
-  unlockRead(m);
+  unlockReading(m);
   return at;
 }
 
@@ -225,14 +168,14 @@ function putValue(m: MapState, words: Int32Array, at: number, slotClass: number)
 /** Sets the value of the key, whether there is a node or not. @returns 0 or more, FAILED */
 export function writeEntry(m: MapState): number {
   for (;;) {
-    if (!lockKey(m)) return FAILED;
+    if (!lock(m)) return FAILED;
     const at = findNode(m);
     if (at !== NONE || !mustGrow(m)) {
       const done = settle(m, at);
-      unlockNewest(m);
+      unlock(m);
       return m.ownLo === 0 && m.ownHi === 0 ? done : freeOld(m, done);
     }
-    unlockNewest(m);
+    unlock(m);
     if (!growTable(m)) return FAILED;
   }
 }
@@ -373,7 +316,7 @@ function findLink(m: MapState, lo: number, hi: number): number {
 
 /** Deletes the entry of the key. @returns 0 or more when there was one, NONE, FAILED */
 export function deleteEntry(m: MapState): number {
-  if (!lockKey(m)) return FAILED;
+  if (!lock(m)) return FAILED;
   const at = findNode(m);
   const { words, lo, hi } = m;
   const link = at < 0 ? at : findLink(m, lo, hi);
@@ -385,7 +328,7 @@ export function deleteEntry(m: MapState): number {
     m.t.control[count] = m.t.control[count]! - 1;
     leave(m, partition, slotClassAt(m, words, at), lo, hi, words, at);
   }
-  unlockNewest(m);
+  unlock(m);
   return m.ownLo === 0 && m.ownHi === 0 ? link : freeOld(m, link);
 }
 

@@ -13,9 +13,9 @@
 import { SharedHeapError } from '../errors/errors.js';
 
 /** Forms of what is stored: the low bits of a length-and-kind word. */
-export const ASCII = 0;
-export const LATIN1 = 1;
-export const UTF16 = 2;
+const ASCII = 0;
+const LATIN1 = 1;
+const UTF16 = 2;
 export const BYTES = 3;
 
 /** Text from this length on is packed by the engine's encoder. Lower: a call into it for words; higher: a slower loop. */

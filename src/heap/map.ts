@@ -27,15 +27,14 @@ import {
   freeOld,
   growTable,
   hasEntry,
-  lockKey,
   mustGrow,
   NONE,
   readEntry,
   settle,
   takeOut,
-  unlockKey,
   writeEntry,
 } from './map-nodes.js';
+import { lockKey, unlockKey } from './map-locks.js';
 import { enter, type MapState, packKey, packValue, unpackValue } from './map-state.js';
 import type { MapStruct } from './map-struct.js';
 import { type MapReport, type MapVerifyOptions, verifyMap } from './map-verify.js';

@@ -15,7 +15,6 @@ function start(world: World, threads: number, job: string, count = 0): Promise<n
       cluster: world.dsm.handle,
       area: world.area.handle,
       block,
-      options: OPTIONS,
       me,
       threads,
       job,

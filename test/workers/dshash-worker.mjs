@@ -21,6 +21,7 @@ function fail(what) {
 
 function change(key, by) {
   const entry = table.findOrInsert(key);
+  if (entry === 0) return fail('no memory');
   const old = table.found ? table.words[table.entryWord + NUMBER] : 0;
   table.words[table.entryWord + NUMBER] = old + by;
   table.releaseLock(entry);

@@ -10,11 +10,14 @@ import { DsaArea } from '../../dist/dsa/dsa.js';
 import { Dsm } from '../../dist/dsm/dsm.js';
 import { HeapMaps } from '../../dist/heap/maps.js';
 
-const { cluster, area: areaHandle, block, options, me, threads, job, count } = workerData;
+const { cluster, area: areaHandle, block, me, threads, job, count } = workerData;
 const dsm = Dsm.join(cluster);
 const area = DsaArea.attach(dsm, areaHandle);
 const place = { i32: area.resolve(0), word: block / 4 };
-const map = new HeapMaps().open(area, () => ({ block: () => place }), 'm', options);
+const map = new HeapMaps().open(area, () => ({ block: () => place }), 'm', {
+  key: 'string',
+  value: 'string',
+});
 
 function fail(what) {
   throw new Error(`thread ${me}: ${what}`);

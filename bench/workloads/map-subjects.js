@@ -1,0 +1,163 @@
+/**
+ * Maps that several threads can read: ours and others'.
+ *
+ * A subject is made in the main thread and opened in workers from plain data. The peers cannot grow once they are
+ * shared, or not so that others notice, and are made large enough; ours is told the same number. `sharedmap` keeps text
+ * only, so its numbers go in and out as text, as it does it itself. A JS Map is copied, by structured clone: what it
+ * costs to share is all that can be measured.
+ *
+ * @typedef {object} OpenMap
+ * @property {(key: string, value: number) => unknown} set
+ * @property {(key: string) => number | undefined} get
+ * @property {() => void} [close]
+ *
+ * @typedef {object} MapSubject
+ * @property {string} id
+ * @property {string} subject as shown
+ * @property {boolean} peer
+ * @property {'many' | 'one' | 'none'} writers threads that may write at the same time
+ * @property {(entries: number) => { share: () => unknown, map: OpenMap, close: () => void }} make
+ * @property {(shared: any) => void} [enter] what a worker does when it starts, not when it is sent a map
+ * @property {(shared: any) => OpenMap} open
+ */
+
+import { createRequire } from 'node:module';
+import { DsaArea, Dsm } from 'sharedheap/core';
+import { HeapMaps } from '../../dist/heap/maps.js';
+
+const require = createRequire(import.meta.url);
+/** @type {any} Its types name a module member that is not there. */
+const SharedMap = require('sharedmap');
+const { ShareableMap } = require('shared-memory-datastructures');
+
+/** Characters of a key and of a number as text, for those who want to know. */
+const KEY_SIZE = 16;
+const VALUE_SIZE = 16;
+/** Room beside the entries for maps of a fixed size. */
+const SPARE = 1.3;
+const OPTIONS = /** @type {const} */ ({ key: 'string', value: 'number' });
+
+/**
+ * Opens the map whose block lies at `pointer`, which `heap.map` finds by name.
+ *
+ * @param {DsaArea} area
+ * @param {number} pointer
+ * @param {number} capacity 0 when the map exists
+ */
+function openOurs(area, pointer, capacity) {
+  const place = { i32: area.resolve(0), word: pointer / 4 };
+  const registry = {
+    /** @param {string} _name @param {'map'} _kind @param {number} _size @param {(block: typeof place) => void} init */
+    block(_name, _kind, _size, init) {
+      if (capacity > 0) init(place);
+      return place;
+    },
+  };
+  return new HeapMaps().open(area, () => registry, 'm', { ...OPTIONS, capacity });
+}
+
+/** Heaps that this thread is attached to, by the number of their area. @type {Map<number, { dsm: Dsm, area: DsaArea }>} */
+const attached = new Map();
+
+/** @param {{ cluster: any, area: number }} shared */
+function attach({ cluster, area: handle }) {
+  const known = attached.get(handle);
+  if (known !== undefined) return known;
+  const dsm = Dsm.join(cluster);
+  const heap = { dsm, area: DsaArea.attach(dsm, handle) };
+  attached.set(handle, heap);
+  return heap;
+}
+
+/** @type {MapSubject} */
+const OURS = {
+  id: 'heap-map',
+  subject: 'heap.map',
+  peer: false,
+  writers: 'many',
+  make(entries) {
+    const dsm = Dsm.create();
+    const area = DsaArea.create(dsm);
+    const pointer = area.allocate(64);
+    const map = openOurs(area, pointer, entries);
+    const close = () => {
+      area.detach();
+      dsm.leave();
+    };
+    return { share: () => ({ cluster: dsm.handle, area: area.handle, pointer }), map, close };
+  },
+  enter: attach,
+  open(shared) {
+    const { dsm, area } = attach(shared);
+    const map = openOurs(area, shared.pointer, 0);
+    return {
+      set: (key, value) => map.set(key, value),
+      get: (key) => map.get(key),
+      close() {
+        attached.delete(shared.area);
+        area.detach();
+        dsm.leave();
+      },
+    };
+  },
+};
+
+/** The same in a worker that has not attached to the heap yet. @type {MapSubject} */
+const OURS_AND_HEAP = { ...OURS, id: 'heap-and-map', subject: 'heap and map', writers: 'none', enter: () => {} };
+
+/** @type {MapSubject} */
+const SHARED_MAP = {
+  id: 'sharedmap',
+  subject: 'sharedmap',
+  peer: true,
+  writers: 'many',
+  make(entries) {
+    const map = new SharedMap(Math.ceil(entries * SPARE), KEY_SIZE, VALUE_SIZE);
+    return { share: () => map, map, close() {} };
+  },
+  open(map) {
+    Object.setPrototypeOf(map, SharedMap.prototype);
+    return { set: (key, value) => map.set(key, value), get: (key) => Number(map.get(key)) };
+  },
+};
+
+/** @type {MapSubject} */
+const SHAREABLE_MAP = {
+  id: 'shareable-map',
+  subject: 'ShareableMap',
+  peer: true,
+  // With two it loses entries, throws, or does not come back.
+  writers: 'one',
+  make(entries) {
+    const map = new ShareableMap({ expectedSize: Math.ceil(entries * SPARE), averageBytesPerValue: VALUE_SIZE });
+    return { share: () => map.toTransferableState(), map, close() {} };
+  },
+  open(state) {
+    return ShareableMap.fromTransferableState(state);
+  },
+};
+
+/** @type {MapSubject} */
+const CLONED_MAP = {
+  id: 'structured-clone',
+  subject: 'JS Map, cloned',
+  peer: true,
+  writers: 'none',
+  make() {
+    const map = new Map();
+    return { share: () => map, map, close() {} };
+  },
+  open: (map) => map,
+};
+
+export const MAP_SUBJECTS = [OURS, OURS_AND_HEAP, SHARED_MAP, SHAREABLE_MAP, CLONED_MAP];
+
+/** @param {string} id @returns {MapSubject} */
+export function subjectNamed(id) {
+  const found = MAP_SUBJECTS.find((one) => one.id === id);
+  if (found === undefined) throw new Error(`no map is called ${id}`);
+  return found;
+}
+
+/** @param {number} n */
+export const keyOf = (n) => `term ${n}`;
