@@ -40,13 +40,10 @@ import {
   SMALL,
   TOO_SMALL,
 } from './queue-ring.js';
-import { spinUntil, turn, waitFor, waitForAsync } from './queue-wait.js';
+import { spinUntil, Turns, waitFor, waitForAsync } from './queue-wait.js';
 
 /** Private memory for long messages that is kept from one to the next. Higher: memory for nothing; lower: made anew. */
 const KEPT_BYTES = 2 ** 20;
-/** Results that came without waiting, after which the clock is read; and ms after which the event loop has its turn. */
-const ROW = 64;
-const TURN_MS = 10;
 const NOTHING = new Uint8Array(0);
 const ATTENTION = ATTENTION_WORD;
 
@@ -62,8 +59,7 @@ export class SharedQueue<T = unknown> implements NamedObject {
   #scratch: Uint8Array = NOTHING;
   /** Why the scratch could not be had. */
   #refused: unknown = null;
-  #row = 0;
-  #turned = 0;
+  readonly #turns = new Turns();
 
   private constructor(name: string, dsm: Dsm, ring: QueueRing, codec: CodecName | QueueCodec<unknown>) {
     this.name = name;
@@ -170,9 +166,9 @@ export class SharedQueue<T = unknown> implements NamedObject {
         return ring.put(own, n);
       };
       result = await waitForAsync(ring, SEND_WAIT, attempt, () => ring.hasRoom(n), now() + timeout, signal);
-      this.#turned = now();
-    } else if (++this.#row >= ROW) {
-      await this.#breathe();
+      this.#turns.waited();
+    } else if (this.#turns.due()) {
+      await this.#turns.take();
     }
     if (result !== PUT) throw sendError(this.name, this.#ring, result, timeout);
   }
@@ -216,11 +212,13 @@ export class SharedQueue<T = unknown> implements NamedObject {
     const { timeout, signal } = checkAsyncOptions(options);
     throwIfAborted(signal);
     this.#attend();
-    const n = this.#take();
+    let n = this.#take();
+    // Setting up a wait of the event loop takes longer than these looks.
+    if (n === NOT_NOW && timeout > 0 && spinUntil(this.#ring, this.#mayTake)) n = this.#take();
     if (n !== NOT_NOW || timeout === 0) {
       const value = n === ENDED ? undefined : this.#value(n, timeout);
       // After the value was read: another call may use the buffers during the turn.
-      if (++this.#row >= ROW) await this.#breathe();
+      if (this.#turns.due()) await this.#turns.take();
       return value;
     }
     // The value is read where it was taken, for the same reason.
@@ -232,7 +230,7 @@ export class SharedQueue<T = unknown> implements NamedObject {
     };
     const end = now() + timeout;
     const result = await waitForAsync(this.#ring, RECEIVE_WAIT, attempt, this.#mayTake, end, signal);
-    this.#turned = now();
+    this.#turns.waited();
     if (result >= 0 || result === ENDED) return read();
     throw this.#failure(result, timeout);
   }
@@ -388,12 +386,5 @@ export class SharedQueue<T = unknown> implements NamedObject {
 
   #failure(result: number, timeout: number): unknown {
     return result === TOO_SMALL ? this.#refused : receiveError(this.name, this.#ring, result, timeout);
-  }
-
-  async #breathe(): Promise<void> {
-    this.#row = 0;
-    if (now() - this.#turned < TURN_MS) return;
-    await turn();
-    this.#turned = now();
   }
 }
