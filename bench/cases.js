@@ -36,6 +36,7 @@ import { FLATNESS_CASES } from './workloads/flatness.js';
 import { LOCK_CASES } from './workloads/locks.js';
 import { MAP_CASES } from './workloads/maps.js';
 import { PAGE_CASES } from './workloads/pages.js';
+import { QUEUE_CASES } from './workloads/queues.js';
 import { THREAD_CASES } from './workloads/threads.js';
 
 /** What the groups are, for the table. */
@@ -50,6 +51,8 @@ export const GROUPS = {
   flatness: 'flatness: pair and replacement with ever more live objects of 64 bytes, with ever more segments',
   maps: 'maps: 100,000 texts to numbers in two workers; share: the whole map; insert: with one worker; lookup: with both',
   locks: 'locks: acquire and release a lock that nobody else wants',
+  queue: 'queue: messages of so many bytes from a worker to the main thread; time on the clock for each',
+  handover: 'handover: one message to another thread that waits for it; half of forth and back',
 };
 
 /** @type {readonly Case[]} */
@@ -61,6 +64,7 @@ export const CASES = [
   ...FLATNESS_CASES,
   ...MAP_CASES,
   ...LOCK_CASES,
+  ...QUEUE_CASES,
 ];
 
 /** @param {Case} one */

@@ -15,6 +15,7 @@
  * @property {number} min of all samples
  * @property {number} p25 of all samples
  * @property {number} p75 of all samples
+ * @property {number | null} p99 of all samples, where each is one operation
  * @property {number} samples how many, of all processes
  * @property {number} batch operations in a sample; the median of the processes
  * @property {number[]} processes the median of each process
@@ -65,6 +66,9 @@ const median = (numbers) => quantile(numbers, 0.5);
 /** Four digits: more would be noise. @param {number} number */
 const round = (number) => Number(number.toPrecision(4));
 
+/** Whether each sample is a single operation. @param {readonly Measured[]} processes */
+const singly = (processes) => processes.every(({ operations, threads }) => operations === 1 && threads === undefined);
+
 /**
  * @param {Case} one
  * @param {readonly Measured[]} processes
@@ -85,6 +89,7 @@ function rowOf(one, processes) {
     min: round(Math.min(...samples)),
     p25: round(quantile(samples, 0.25)),
     p75: round(quantile(samples, 0.75)),
+    p99: singly(processes) ? round(quantile(samples, 0.99)) : null,
     samples: samples.length,
     batch: median(processes.map((measured) => measured.operations)),
     processes: medians.map(round),

@@ -32,6 +32,7 @@ const ALWAYS = [
 
 /** Shown where a row of the group has something to say. @type {Column[]} */
 const SOMETIMES = [
+  ['p99', (row) => time(row.p99)],
   ['C', (row) => time(row.c)],
   ['to C', (row) => ratio(row.ratioToC)],
   ['to first', (row) => ratio(row.ratioToFirst)],
