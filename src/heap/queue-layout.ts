@@ -12,7 +12,7 @@
  * disguised: a header that was overwritten, or read at a wrong place, does not match. A header is never split, since
  * everything is a multiple of 8; the bytes may wrap around.
  *
- *     head ≤ tail ≤ head + capacity;  messages between head and tail = sent - received
+ *     head ≤ tail ≤ head + capacity;  messages between head and tail = sent - received, while no lock is held
  */
 
 import { array, dp, i32, lock, struct, u32 } from '../layout/layout.js';
