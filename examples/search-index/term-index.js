@@ -10,7 +10,9 @@
 import { FileIndex } from './file-index.js';
 
 /** What the table holds for a word. `list` has room for `room` pointers, and `files` of them count. */
-const POSTINGS = { list: 'pointer', files: 'u32', room: 'u32' };
+const POSTINGS = /** @type {const} */ ({ list: 'pointer', files: 'u32', room: 'u32' });
+
+/** @typedef {import('sharedheap').Pointer} Pointer */
 const POINTER_BYTES = 8;
 
 export class TermIndex {
@@ -20,7 +22,7 @@ export class TermIndex {
   #totals;
   /** The file that is added, removed or looked for. The functions below are made once, not for every word. */
   #file = 0;
-  /** @type {number[]} */
+  /** @type {Pointer[]} */
   #found = [];
 
   /** @param {import('sharedheap').SharedHeap} heap */
@@ -67,7 +69,7 @@ export class TermIndex {
   /**
    * The files that hold a word.
    * @param {Uint8Array} word
-   * @returns {number[]} pointers to their indexes
+   * @returns {Pointer[]} pointers to their indexes
    */
   filesWith(word) {
     this.#found = [];

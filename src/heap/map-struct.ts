@@ -7,6 +7,7 @@
  */
 
 import { SharedHeapError } from '../errors/errors.js';
+import type { DsaPointer } from '../layout/layout.js';
 import { show } from './sizes.js';
 
 /** What a field can be. `pointer` is a number that `heap.alloc` returned, or 0. */
@@ -15,7 +16,13 @@ export type FieldType = keyof typeof WIDTHS;
 export type StructFields = { readonly [name: string]: FieldType };
 /** A value of a declared struct. */
 export type StructOf<F extends StructFields> = {
-  -readonly [N in keyof F]: F[N] extends 'i64' | 'u64' ? bigint : F[N] extends 'bool' ? boolean : number;
+  -readonly [N in keyof F]: F[N] extends 'i64' | 'u64'
+    ? bigint
+    : F[N] extends 'bool'
+      ? boolean
+      : F[N] extends 'pointer'
+        ? DsaPointer | 0
+        : number;
 };
 
 const WIDTHS = {

@@ -231,7 +231,7 @@ describe('bad input', () => {
       g: -(2n ** 63n),
       h: 2n ** 64n - 1n,
       i: true,
-      j: 2 ** 50 - 1,
+      j: (2 ** 50 - 1) as DsaPointer,
     };
     map.set('x', good);
     expect(map.get('x')).toEqual(good);

@@ -85,7 +85,7 @@ const operations = {
           where[i] = place;
           break;
         } catch (error) {
-          if (error.message !== 'on purpose') throw error;
+          if (!(error instanceof Error) || error.message !== 'on purpose') throw error;
           failed++;
         }
       }
@@ -140,7 +140,8 @@ const operations = {
 parentPort.on('message', ({ op, args }) => {
   try {
     parentPort.postMessage(operations[op](...args));
-  } catch (error) {
+  } catch (caught) {
+    const error = /** @type {{ code?: string }} */ (caught);
     parentPort.postMessage({ code: error.code ?? 'none', text: String(error) });
   }
 });

@@ -26,5 +26,5 @@ const waits = {
 try {
   await waits[process.argv[2]]();
 } catch (error) {
-  console.log(error.code);
+  console.log(/** @type {{ code?: string }} */ (error).code);
 }
