@@ -168,6 +168,22 @@ export function attachMap(area: DsaArea, { i32, word }: MapPlace, name: string, 
   requireSame('keys', name, at(MapBlock.key_kind) === kinds.key);
   const same = at(MapBlock.value_kind) === kinds.value && at(MapBlock.value_bytes) === (kinds.struct?.bytes ?? 0);
   requireSame('values', name, same && at(MapBlock.schema) === schemaOf(kinds.struct));
+  return attach(area, { i32, word }, name, kinds);
+}
+
+/**
+ * Attaches to a map whose declaration is not known, to check it: a struct is taken for numbers of the same size.
+ *
+ * @throws ERR_HEAP_BAD_HANDLE when the block is damaged
+ */
+export function attachMapToCheck(area: DsaArea, block: MapPlace, name: string): MapState {
+  const at = (field: number): number => block.i32[block.word + field / 4]!;
+  const numbers = Array.from({ length: at(MapBlock.value_bytes) / 8 }, (_, i) => [`f${i}`, 'f64']);
+  const struct = at(MapBlock.value_kind) === VALUE_STRUCT ? new MapStruct(Object.fromEntries(numbers)) : null;
+  return attach(area, block, name, { key: at(MapBlock.key_kind), value: at(MapBlock.value_kind), struct });
+}
+
+function attach(area: DsaArea, { i32, word }: MapPlace, name: string, kinds: MapKinds): MapState {
   const t = attachTable(area, ld64(i32, word + MapBlock.table / 4));
   const stores = ld64(i32, word + MapBlock.stores / 4) as DsaPointer;
   const hi = hiOf(stores);

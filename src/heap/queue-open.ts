@@ -19,7 +19,7 @@ import type { NamedSeam } from './named.js';
 import { type CodecName, CODECS, type QueueCodec } from './queue-codec.js';
 import { QUEUE_MAGIC, QueueBlock, QueueControl } from './queue-layout.js';
 import { type CheckedQueueOptions, DEFAULT_CAPACITY } from './queue-options.js';
-import type { QueuePlace } from './queue-ring.js';
+import { type QueuePlace, QueueRing } from './queue-ring.js';
 
 /** A queue that is there, and how its values are encoded. */
 export interface OpenedQueue {
@@ -96,6 +96,15 @@ function placeOf({ dsm, area }: NamedSeam, name: string, { i32, word }: NamedBlo
   if (!sound) throw damaged(name, `no control at ${pointer}`);
   const ns = area.lockSpace(segment);
   return { participant: dsm.participant, tranches: dsm.tranches, words, ns, word: control, capacity };
+}
+
+/**
+ * The ring of a queue, to check it.
+ *
+ * @throws ERR_HEAP_CORRUPT, ERR_HEAP_SEGMENT_UNREACHABLE
+ */
+export function attachQueueToCheck(home: NamedSeam, name: string, block: NamedBlock): QueueRing {
+  return new QueueRing(placeOf(home, name, block));
 }
 
 function conflict(name: string, option: string, is: string, wanted: string): SharedHeapError {

@@ -166,7 +166,7 @@ export class SharedHeap extends HeapObjects {
    *   locks only with `quiescent: false`.
    */
   verify(options?: VerifyOptions): HeapReport {
-    return verifyHeap(this.open(), this.#named, options);
+    return verifyHeap(this.#dsm, this.open(), this.#named, options);
   }
 
   /**

@@ -12,6 +12,7 @@ import type { Registry, RegistryReport } from '../registry/registry.js';
 import type { NamedObjects } from './named.js';
 import { checkNames } from './options.js';
 import { show } from './sizes.js';
+import { type NamedReport, verifyNamed } from './verify-named.js';
 
 /** Numbers about a heap; sizes in bytes. Live, free and metadata bytes add up to {@link segmentBytes}. */
 export interface HeapStats {
@@ -105,8 +106,15 @@ export function heapStats(area: DsaArea, dsm: Dsm, registry: Registry | null): H
   };
 }
 
+const NOTHING: NamedReport = { checks: 0, findings: [] };
+
 /** Runs all checks. Bounded, whatever is in the memory. */
-export function verifyHeap(area: DsaArea, named: NamedObjects, options: VerifyOptions | undefined): HeapReport {
+export function verifyHeap(
+  dsm: Dsm,
+  area: DsaArea,
+  named: NamedObjects,
+  options: VerifyOptions | undefined,
+): HeapReport {
   const { quiescent = true } = checkNames(options, ['quiescent']);
   if (typeof quiescent !== 'boolean') {
     throw new SharedHeapError('ERR_HEAP_BAD_OPTION', 'option quiescent is not acceptable', {
@@ -118,7 +126,12 @@ export function verifyHeap(area: DsaArea, named: NamedObjects, options: VerifyOp
   const names = verifyNames(named, quiescent);
   if (names === null) return pick(heap.ok, heap.checks, heap.findings, heap.losses);
   const { rootPages, spanObjects, regionPages } = heap.losses;
-  return pick(heap.ok && names.ok, heap.checks + names.checks, [...heap.findings, ...names.findings], {
+  // A damaged registry leads nowhere.
+  const registry = names.ok ? named.existing() : null;
+  const things = registry === null ? NOTHING : verifyNamed(dsm, area, registry, quiescent);
+  const findings = [...heap.findings, ...names.findings, ...things.findings];
+  const ok = heap.ok && names.ok && !things.findings.some(({ severity }) => severity === 'error');
+  return pick(ok, heap.checks + names.checks + things.checks, findings, {
     rootPages: rootPages + names.losses.rootPages,
     spanObjects: spanObjects + names.losses.spanObjects,
     regionPages,
