@@ -36,7 +36,7 @@ export interface NamedBlock {
   readonly i32: Int32Array;
   /** Word index of its first byte in {@link i32}: a multiple of 2. */
   readonly word: number;
-  /** Number of that memory for LWLocks in the block. */
+  /** Number of that memory for LWLocks in the block: the handle of its segment, 2 .. 2^32 - 2. */
   readonly ns: number;
   /** Bytes that were asked for. */
   readonly size: number;
@@ -56,7 +56,8 @@ export function blockAt(
   const index = segmentOf(pointer);
   const i32 = area.resolve(index);
   if (i32.length === 0) throw area.resolveError(`${kind} ${JSON.stringify(name)}`, pointer);
-  return { name, kind, pointer, i32, word: offsetOf(pointer) / 4, ns: area.lockSpace(index), size, found };
+  const ns = area.lockSpace(index) >>> 0;
+  return { name, kind, pointer, i32, word: offsetOf(pointer) / 4, ns, size, found };
 }
 
 /** Zeroed bytes in the registry's area. */

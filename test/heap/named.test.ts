@@ -130,6 +130,28 @@ describe.each(STORES)('on %s', (store) => {
     expect(heap.verify().checks).toBeGreaterThan(checks);
   });
 
+  it('whatever the front makes by name has a row, and all add up', () => {
+    const { heap, side } = newHeap(store);
+    heap.lock('a lock');
+    heap.condition('a condition');
+    heap.barrier('a barrier', 2);
+    heap.queue('a queue').trySend({ text: 'x'.repeat(1000) });
+    heap.map('a map', { value: 'string' }).set('key', 'x'.repeat(1000));
+    const named = heap.allocations().filter(({ name }) => name?.startsWith('a '));
+    expect(new Map(named.map(({ name, kind }) => [name, kind]))).toEqual(
+      new Map(['lock', 'condition', 'barrier', 'queue', 'map'].map((kind) => [`a ${kind}`, kind])),
+    );
+    expect(total(heap)).toBe(heap.stats().reservedBytes);
+    expect(heap.stats()).toMatchObject({ names: 5, registryBytes: 2 ** 20 });
+    expect(heap.verify()).toMatchObject({ ok: true, findings: [] });
+    // All share one space of names, in every thread.
+    const other = SharedHeap.attach(heap.handle);
+    for (const one of [heap, other]) expect(codeOf(() => one.map('a lock'))).toBe('ERR_HEAP_TYPE_MISMATCH');
+    expect(other.allocations()).toEqual(heap.allocations());
+    other.close();
+    expect(Registry.open(side).allocations()).toHaveLength(5);
+  });
+
   it('damage to names is found by verify, also when the registry cannot be had at all', () => {
     const { heap, side } = newHeap(store);
     Registry.open(side).block('a lock', 'lock', 16, () => {});

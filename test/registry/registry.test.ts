@@ -5,7 +5,14 @@ import { DsaArea } from '../../dist/dsa/dsa.js';
 import { Dsm, REGISTRY_ROOT, ResourceOwner } from '../../dist/dsm/dsm.js';
 import { stringKeys } from '../../dist/dshash/dshash.js';
 import { type NamedBlock, type NamedKind, Registry } from '../../dist/registry/registry.js';
-import { lwlockAcquire, lwlockInitialize, lwlockRelease, LW_EXCLUSIVE, TRANCHE_DSA } from '../../dist/sync/sync.js';
+import {
+  LWLock,
+  lwlockAcquire,
+  lwlockInitialize,
+  lwlockRelease,
+  LW_EXCLUSIVE,
+  TRANCHE_DSA,
+} from '../../dist/sync/sync.js';
 import { codeOf, errorOf, expectSound, join, liveObjects, MiB, newDsm, newRegistry, STORES } from './helpers.js';
 
 const PARAMS = { ...stringKeys(64), entrySize: 72 };
@@ -190,6 +197,20 @@ describe.each(STORES)('on %s', (store) => {
       expect(lwlockAcquire(second.dsm.participant, b.i32, b.word, b.ns, LW_EXCLUSIVE)).toBe(0);
       expect(lwlockRelease(first.dsm.participant, a.i32, a.word, a.ns)).toBe(true);
     });
+
+    it.each([1, 0x3fffffff, 0x40000000, 0x7fffffff])(
+      'has the number that locks want, with random number %i',
+      (number) => {
+        const { dsm, registry } = newRegistry(store, { random: () => number });
+        const { i32, ns, word } = registry.block('a lock', 'lock', 16, nothing);
+        expect(ns).toBe(registry.root.area.handle);
+        LWLock.initialize({ i32, ns }, 4 * word, TRANCHE_DSA, dsm.tranches);
+        const lock = new LWLock(dsm.participant, { i32, ns }, 4 * word);
+        lock.acquire();
+        expect([lock.heldByMe(), codeOf(() => lock.acquire())]).toEqual([true, 'ERR_HEAP_LOCK_SELF']);
+        lock.release();
+      },
+    );
 
     it('shares no cache line with another, and stays where it is while the registry grows', () => {
       const { dsm, registry } = newRegistry(store);
