@@ -10,7 +10,7 @@ import type { SharedHeapError } from '../errors/errors.js';
 import { type DsaPointer, ld64 } from '../layout/layout.js';
 import { C_FREED_COUNTER, C_HIGH, C_SEGMENT_HANDLES, MAX_SEGMENTS } from './area-layout.js';
 import { requireAttached } from './area-open.js';
-import { areaError } from './failures.js';
+import { areaError, outOfMemory } from './failures.js';
 import { checkForFreedSegments, checkForFreedSegmentsLocked, lockArea, segmentWords, unlockArea } from './mapping.js';
 import { offsetOf, segmentOf } from './pointer.js';
 import { type AreaState, UNMAPPED } from './state.js';
@@ -110,6 +110,11 @@ export class AreaMemory {
   lockSpace(index: number): number {
     const { state } = this;
     return index === 0 ? state.ns : state.segments[index]!.handle | 0;
+  }
+
+  /** The error of a structure in this area that could not have `size` bytes, with the limit in the way. @internal */
+  memoryError(size: number, structure: string): SharedHeapError {
+    return outOfMemory(this.open(), size, `${structure}: `);
   }
 
   /** The error after {@link resolve} came back empty. @internal */

@@ -9,11 +9,15 @@ import { growthLimit, sizeLimit } from './segments.js';
 import { PAGE_SIZE } from './size-classes.js';
 import type { AreaState } from './state.js';
 
-/** PostgreSQL's out-of-memory error of dsa_allocate_extended, with the limit that stood in the way and what to change. */
-export function outOfMemory(s: AreaState, size: number | bigint): SharedHeapError {
+/**
+ * PostgreSQL's out-of-memory error of dsa_allocate_extended, with the limit that stood in the way and what to change.
+ *
+ * @param who asks, where that is not the caller
+ */
+export function outOfMemory(s: AreaState, size: number | bigint, who = ''): SharedHeapError {
   const { limit, hint } = describeLimit(s, Number(size));
   return new SharedHeapError('ERR_HEAP_OUT_OF_MEMORY', 'out of memory', {
-    detail: `request of ${size} bytes; ${ld64(s.ctl, C_TOTAL)} bytes in segments 0 to ${ld64(s.ctl, C_HIGH)}; ${limit}`,
+    detail: `${who}request of ${size} bytes; ${ld64(s.ctl, C_TOTAL)} bytes in segments 0 to ${ld64(s.ctl, C_HIGH)}; ${limit}`,
     hint,
     sqlState: '53200',
     pgDetail: `Failed on DSA request of size ${size}.`,

@@ -238,12 +238,7 @@ export function tableError(t: TableState, what: string): Error {
 
 /** PostgreSQL's error when a table cannot have the memory it wants. */
 export function tableOutOfMemory(t: TableState, size = t.wanted, what = 'a hash table'): SharedHeapError {
-  return new SharedHeapError('ERR_HEAP_OUT_OF_MEMORY', 'out of memory', {
-    detail: `${what} wants ${size} bytes; its area has ${t.area.getTotalSize()} bytes in segments, limit ${t.area.getSizeLimit()}`,
-    hint: 'Free objects, raise the size limit, or create the heap with a larger `regionSize`.',
-    sqlState: '53200',
-    pgDetail: `Failed on DSA request of size ${size}.`,
-  });
+  return t.area.memoryError(size, what);
 }
 
 /** @throws ERR_HEAP_CLOSED, ERR_HEAP_BAD_HANDLE when the table was destroyed by another participant */

@@ -104,6 +104,18 @@ describe.each(STORES)('on %s', (store) => {
   });
 });
 
+it.each(STORES)('what a map may grow to, on %s', (store) => {
+  const heap = SharedHeap.create({ store, limit: '2MiB' });
+  onTestFinished(() => heap.close());
+  const map = heap.map('a map', { key: 'number', value: 'bytes' });
+  let n = 0;
+  const fill = () => {
+    for (;;) map.set(n++, new Uint8Array(8000));
+  };
+  expectError(fill, 'ERR_HEAP_OUT_OF_MEMORY', ["map 'a map': request of", 'size limit of 2097152'], /setLimit/);
+  expect(n).toBeGreaterThan(50);
+});
+
 it('the region', () => {
   const dsm = newDsm('region', { regionSize: 8 * MiB });
   const area = DsaArea.create(dsm);

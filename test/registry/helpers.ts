@@ -6,7 +6,7 @@ import { expect, onTestFinished } from 'vitest';
 import { Dsm, type DsmOptions, verifyCluster } from '../../dist/dsm/dsm.js';
 import { Registry } from '../../dist/registry/registry.js';
 
-export { codeOf, errorOf, MiB, type Store, STORES } from '../dsm/helpers.js';
+export { codeOf, errorOf, MiB, STORES } from '../dsm/helpers.js';
 
 /** A participant with its registry. */
 export interface Member {
