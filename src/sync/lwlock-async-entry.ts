@@ -4,8 +4,9 @@
  * Stands on lwlock-queue.ts; which lock gets it, and when, is decided in lwlock-async.ts. An entry is first made in the mode
  * "until free": whoever frees the lock wakes us, and nobody has to wait for us. For an event loop may be busy for long,
  * and a place in the queue that nobody takes up holds up the others for a slice each time. A waiter that was woken and
- * beaten PATIENCE times takes a real place, for FAIR_MS at a time, and keeps its ticket in between; so it is not
- * starved by threads that are faster than an event loop.
+ * beaten PATIENCE times, or was not even woken for a slice (shared holders may overlap without end), takes a real place for
+ * FAIR_MS, and for twice as long each further time, and keeps its ticket in between. So it is not starved by threads that
+ * are faster than an event loop.
  *
  * Why no wake-up is lost: the phases are those of the blocking wait. The entry is published and the flag set, then the lock is
  * tried once more, then the word is parked on; a wake-up is taken back before a try, never after. Only this participant's
@@ -26,8 +27,12 @@ import type { TrancheTable } from './tranches.js';
 const ROTATE_MS = 20;
 /** Times that a waiter is woken and beaten before it takes a place in the queue. Lower: slower for the others; higher: for it. */
 const PATIENCE = 8;
-/** Milliseconds for which it has that place. Lower: it may not get its turn; higher: a busy event loop holds up more. */
-const FAIR_MS = 20;
+/**
+ * Milliseconds for which it has that place, at first and at most. Lower: it may not get its turn; higher: a busy event loop
+ * holds up more.
+ */
+export const FAIR_MS = 20;
+const LONGEST_FAIR_MS = 1280;
 
 /** One who waits. */
 export interface LockTask {
@@ -51,6 +56,8 @@ export interface LockTasks {
   ticket: number | undefined;
   /** Times it was woken and beaten. */
   beaten: number;
+  /** Milliseconds for which it has a real place the next time. */
+  fairMs: number;
   /** Milliseconds to the next try without an entry. */
   pause: number;
   /** When it last looked whether the owner lives. */
@@ -114,11 +121,14 @@ export class LockEntry {
   /** Whether it should be given up: for another lock, or for another kind of entry. */
   isOver(queue: LockTasks, t: number, others: boolean): boolean {
     const since = t - this.#since;
-    if (this.#fair && since >= FAIR_MS) {
+    if (this.#fair) {
+      if (since < queue.fairMs) return others && since >= ROTATE_MS;
+      queue.fairMs = Math.min(2 * queue.fairMs, LONGEST_FAIR_MS);
       queue.beaten = 0;
       return true;
     }
-    return (!this.#fair && queue.beaten >= PATIENCE) || (others && since >= ROTATE_MS);
+    if (since >= SLICE_MS) queue.beaten = PATIENCE;
+    return queue.beaten >= PATIENCE || (others && since >= ROTATE_MS);
   }
 
   /** Gives it to a queue, which tries again afterwards: only from now on no release is missed. */
@@ -135,7 +145,7 @@ export class LockEntry {
 
   /** Milliseconds after which the queue that has it looks around in any case. */
   pause(others: boolean): number {
-    if (this.#fair) return FAIR_MS;
+    if (this.#fair) return ROTATE_MS;
     return others ? ROTATE_MS : SLICE_MS;
   }
 

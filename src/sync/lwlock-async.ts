@@ -21,7 +21,7 @@ import { SharedHeapError } from '../errors/errors.js';
 import { now } from '../platform/platform.js';
 import { aborted, participantLeft } from './async-sleep.js';
 import { lwlockRelease } from './lwlock.js';
-import { LockEntry, type LockTask, type LockTasks } from './lwlock-async-entry.js';
+import { FAIR_MS, LockEntry, type LockTask, type LockTasks } from './lwlock-async-entry.js';
 import { lwlockFailure } from './lwlock-failure.js';
 import { findHold } from './lwlock-held.js';
 import {
@@ -146,7 +146,7 @@ class LockWaits implements LocalLockWaits {
     const key = keyOf(ns, i);
     let queue = this.#queues.get(key);
     if (queue === undefined) {
-      const fresh = { shares: 0, ticket: undefined, beaten: 0, pause: 1, looked: now() };
+      const fresh = { shares: 0, ticket: undefined, beaten: 0, fairMs: FAIR_MS, pause: 1, looked: now() };
       queue = { a, i, ns, tranches, tasks: [], ...fresh };
       this.#queues.set(key, queue);
     }
@@ -185,6 +185,7 @@ class LockWaits implements LocalLockWaits {
     if (listed) this.#entry.got();
     queue.ticket = undefined;
     queue.beaten = 0;
+    queue.fairMs = FAIR_MS;
     queue.shares = mode === LW_SHARED ? 1 : 0;
     return GRANTED;
   }

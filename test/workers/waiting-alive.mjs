@@ -16,6 +16,12 @@ const waits = {
     new sync.LWLock(other, memory, 0).acquire();
     return new sync.LWLock(p, memory, 0).acquireAsync(sync.LW_EXCLUSIVE, options);
   },
+  /** What its own thread holds, it waits for without an entry in a queue. */
+  ownLock() {
+    const lock = new sync.LWLock(p, memory, 0);
+    lock.acquire();
+    return lock.acquireAsync(sync.LW_EXCLUSIVE, options);
+  },
   condition: () => new sync.ConditionVariable(p, memory, 64).waitForAsync(() => false, options),
   barrier() {
     sync.Barrier.initialize(memory, 128, 2);
