@@ -134,7 +134,9 @@ export abstract class HeapMemory {
     const segment = (ptr / SPAN) & LAST_SEGMENT;
     const start = ptr - segment * SPAN;
     const views = this.views[segment]!;
-    if (views.mapping !== area.resolve(segment) || !(start >= views.lowest && offset >= 0)) return Number.NaN;
+    // A whole offset, so that a fraction in `ptr` shows in the sum. Offsets from 4 GiB on take the long way.
+    if (views.mapping !== area.resolve(segment) || !(start >= views.lowest && offset >>> 0 === offset))
+      return Number.NaN;
     return start + offset;
   }
 

@@ -217,6 +217,10 @@ describe.each(STORES)('bad input on %s', (store) => {
       expect(tried(() => write(kind, small, offset, value))).toBe('ERR_HEAP_BAD_ARGUMENT');
     }
     expect(tried(() => write(kind, small, undefined, value))).toBe('ERR_HEAP_BAD_ARGUMENT');
+    // Two fractions that add up to a whole number.
+    expect(tried(() => read(kind, small + 0.5, width(kind) - 0.5))).toBe('ERR_HEAP_MISALIGNED_POINTER');
+    expect(tried(() => write(kind, small + 0.5, width(kind) - 0.5, value))).toBe('ERR_HEAP_MISALIGNED_POINTER');
+    expect(tried(() => write(kind, small + 7.75, 0.25, value))).toBe('ERR_HEAP_MISALIGNED_POINTER');
     for (const offset of [2 ** 18, 2 ** 40, 2 ** 50, 2 ** 53]) {
       expect(tried(() => read(kind, small, offset))).toBe('ERR_HEAP_OUT_OF_BOUNDS');
       expect(tried(() => write(kind, small, offset, value))).toBe('ERR_HEAP_OUT_OF_BOUNDS');
