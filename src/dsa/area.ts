@@ -263,9 +263,10 @@ export class DsaArea extends AreaReports {
     return bytes !== 0 ? bytes : this.refusePointer('sizeOf', pointer);
   }
 
-  /** Tells whether `pointer` is the start of a live object. Takes no lock. */
+  /** Tells whether `pointer` is the start of a live object. Takes no lock. @throws ERR_HEAP_CLOSED */
   isLive(pointer: DsaPointer): boolean {
-    return typeof pointer === 'number' && usableBytes(this.open(), pointer) !== 0;
+    const s = this.open();
+    return typeof pointer === 'number' && usableBytes(s, pointer) !== 0;
   }
 
   /** Gives superblocks that hold no object back, and segments that this empties. Follows dsa_trim. */

@@ -12,7 +12,7 @@
 
 import type { DsaArea } from '../dsa/dsa.js';
 import { requireInteger } from '../dsm/dsm.js';
-import { SharedHeapError } from '../errors/errors.js';
+import { SharedHeapError, show } from '../errors/errors.js';
 import type { DsaPointer } from '../layout/layout.js';
 import { findItem, Place, pushItem, unlinkItem } from './chain.js';
 import { dumpTable } from './dump.js';
@@ -347,7 +347,7 @@ export class DshashTable<K, A = undefined> {
     requireOpen(t);
     if (t.heldPartition >= 0 && entry === t.heldEntry && (!exclusive || t.heldExclusive)) return;
     throw new SharedHeapError('ERR_HEAP_LOCK_NOT_HELD', 'the entry is not locked by this participant', {
-      detail: `entry ${String(entry)}, ${exclusive ? 'exclusively' : 'in any mode'}; locked is ${t.heldPartition < 0 ? 'none' : t.heldEntry}`,
+      detail: `entry ${show(entry)}, ${exclusive ? 'exclusively' : 'in any mode'}; locked is ${t.heldPartition < 0 ? 'none' : t.heldEntry}`,
       hint: 'Pass the entry that find or findOrInsert returned last, once.',
     });
   }

@@ -5,7 +5,7 @@
  * geometry, after checking it.
  */
 
-import { SharedHeapError } from '../errors/errors.js';
+import { SharedHeapError, show } from '../errors/errors.js';
 import { FreePageManager } from '../freepage/freepage.js';
 import { ld64, st64 } from '../layout/layout.js';
 import { BufferExchange, buffersSupported, DEFAULT_REGION_BYTES, reserveRegion } from '../platform/platform.js';
@@ -108,7 +108,7 @@ function checkedOptions(options: DsmOptions) {
   const store = options.store ?? 'region';
   if (store !== 'region' && store !== 'buffers') {
     throw new SharedHeapError(bad, 'unknown store', {
-      detail: `got ${String(store)}`,
+      detail: `got ${show(store)}`,
       hint: "Use 'region' or 'buffers'.",
     });
   }

@@ -7,7 +7,7 @@
  * lists only get shorter.
  */
 
-import { SharedHeapError } from '../errors/errors.js';
+import { SharedHeapError, show } from '../errors/errors.js';
 import type { DsmSegment, Thrown } from './segment.js';
 import { DsmSession } from './session.js';
 
@@ -43,7 +43,7 @@ export class ResourceOwner {
     if (parent !== null && !(parent instanceof ResourceOwner && parent.dsm === dsm)) {
       badArgument('the parent is not a resource owner of the same participant');
     }
-    if (order !== 'newest' && order !== 'array') badArgument(`unknown order ${String(order)}`);
+    if (order !== 'newest' && order !== 'array') badArgument(`unknown order ${show(order)}`);
     dsm.requireOpen();
     parent?.requireOpen();
     this.name = name;

@@ -2,7 +2,7 @@
  * Checks at the edge of the dsm layer: options, sizes and handles of a cluster. Nothing is touched before they pass.
  */
 
-import { type ErrorCode, SharedHeapError } from '../errors/errors.js';
+import { type ErrorCode, SharedHeapError, show } from '../errors/errors.js';
 import { ld64 } from '../layout/layout.js';
 import { SlotArray } from './control.js';
 import {
@@ -35,10 +35,6 @@ export interface DsmClusterHandle {
   readonly lockTimeout: number;
 }
 
-function show(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : String(value as number);
-}
-
 /**
  * A whole number within limits, or an error that says which.
  *
@@ -53,7 +49,7 @@ export function requireInteger(
 ): number {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
     throw new SharedHeapError(code, `${name} is not acceptable`, {
-      detail: `got ${typeof value === 'number' || typeof value === 'string' ? show(value) : typeof value}, want a whole number from ${min} to ${max}`,
+      detail: `got ${show(value)}, want a whole number from ${min} to ${max}`,
     });
   }
   return value;
@@ -89,7 +85,7 @@ export function requireClusterHandle(value: unknown): DsmClusterHandle {
   const handle = value as Partial<Record<keyof DsmClusterHandle, unknown>>;
   const own = (key: keyof DsmClusterHandle): unknown => (Object.hasOwn(handle, key) ? handle[key] : undefined);
   if (own('kind') !== 'sharedheap.dsm' || own('v') !== 1) badHandle('its kind or version is another one');
-  if (own('store') !== 'region' && own('store') !== 'buffers') badHandle(`store ${String(own('store'))}`);
+  if (own('store') !== 'region' && own('store') !== 'buffers') badHandle(`store ${show(own('store'))}`);
   if (!(own('control') instanceof SharedArrayBuffer)) badHandle('its control memory is not a SharedArrayBuffer');
   const segments = own('segments');
   if (!Array.isArray(segments)) badHandle('its list of segments is not an array');

@@ -7,6 +7,8 @@
  * a recorded trace of the C original can be compared with what was thrown here.
  */
 
+export { show } from './show.js';
+
 /** Every code that this library throws, with its meaning. A code is added here or it does not exist. */
 export const ERROR_CODES = {
   ERR_HEAP_BAD_ARGUMENT: 'an argument has the wrong type or lies outside its range',

@@ -6,7 +6,9 @@
  * 'mb' is an error, since it might as well mean megabits.
  */
 
-import { type ErrorCode, SharedHeapError } from '../errors/errors.js';
+import { type ErrorCode, SharedHeapError, show } from '../errors/errors.js';
+
+export { show };
 
 const UNITS: Readonly<Record<string, number>> = Object.freeze({
   B: 1,
@@ -22,28 +24,8 @@ const UNITS: Readonly<Record<string, number>> = Object.freeze({
 
 const SIZE_TEXT = /^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*$/;
 
-/** Longest piece of a caller's value that an error repeats. Lower: less to recognise; higher: logs fill up. */
-const SHOWN_CHARACTERS = 40;
-
 /** A size: whole bytes as a number, or text with a unit: `'512B'`, `'64KiB'`, `'1.5GiB'`, `'10MB'`. */
 export type Size = number | string;
-
-/**
- * Shows any value in an error message, short and without running code of its own.
- *
- * @param value anything
- * @returns one line; text in quotes, objects by their kind only
- */
-export function show(value: unknown): string {
-  if (typeof value === 'string') {
-    return value.length <= SHOWN_CHARACTERS ? `'${value}'` : `'${value.slice(0, SHOWN_CHARACTERS)}…'`;
-  }
-  if (typeof value === 'function') return 'a function';
-  if (typeof value === 'symbol') return 'a symbol';
-  if (typeof value === 'bigint') return `${value}n`;
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
-  return Object.is(value, -0) ? '-0' : String(value);
-}
 
 function refuse(code: ErrorCode, what: string, value: unknown, detail: string): never {
   throw new SharedHeapError(code, `${what} is not a size`, {

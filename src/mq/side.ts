@@ -12,8 +12,8 @@
 
 import { load, store } from '#atomic';
 import type { DsmSegment } from '../dsm/dsm.js';
-import { SharedHeapError } from '../errors/errors.js';
-import { now, park, parkUntilAborted, throwIfAborted } from '../platform/platform.js';
+import { SharedHeapError, show } from '../errors/errors.js';
+import { now, park, parkUntilAborted } from '../platform/platform.js';
 import type { Participant } from '../sync/sync.js';
 import { BYTES_READ, BYTES_WRITTEN, DETACHED, RECEIVER_WAIT, SENDER_WAIT } from './layout.js';
 import { MessageQueue, type MqParty } from './queue.js';
@@ -76,7 +76,7 @@ export function requireOptions(options: unknown): void {
 function timeoutOf(options: MqWaitOptions | undefined): number {
   const timeout = options?.timeout ?? Number.POSITIVE_INFINITY;
   if (typeof timeout !== 'number' || !(timeout >= 0)) {
-    throw badOption('timeout', `got ${String(timeout)}; want milliseconds, 0 or more`);
+    throw badOption('timeout', `got ${show(timeout)}; want milliseconds, 0 or more`);
   }
   const signal = options?.signal;
   if (signal !== undefined && typeof signal?.addEventListener !== 'function') {

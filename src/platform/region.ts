@@ -11,7 +11,7 @@
  * again after each growth, and both end at 4 GiB where this one gives 16 (the growable one on Node 20 only).
  */
 
-import { SharedHeapError } from '../errors/errors.js';
+import { SharedHeapError, show } from '../errors/errors.js';
 import { platformName, runtimeName } from './host.js';
 
 const GiB = 2 ** 30;
@@ -57,7 +57,7 @@ export interface Region {
 export function reserveRegion(wanted: number): Region {
   if (!Number.isSafeInteger(wanted) || wanted <= 0) {
     throw new SharedHeapError('ERR_HEAP_BAD_SIZE', 'the size of a region must be a whole number of bytes above 0', {
-      detail: `got ${String(wanted)}`,
+      detail: `got ${show(wanted)}`,
     });
   }
   const least = Math.min(wholePages(wanted), MIN_REGION_BYTES);

@@ -5,7 +5,7 @@
  * the same place are the same lock. Structures inside this library use the functions directly.
  */
 
-import { SharedHeapError } from '../errors/errors.js';
+import { SharedHeapError, show } from '../errors/errors.js';
 import {
   lwlockAcquire,
   lwlockAcquireOrWait,
@@ -36,7 +36,7 @@ import { type AsyncWaitOptions, checkAsyncWait } from './wait-options.js';
 
 function checkMode(mode: unknown): asserts mode is LWLockMode {
   if (mode !== LW_EXCLUSIVE && mode !== LW_SHARED) {
-    throw bad('a lock is acquired exclusively or shared', `got ${String(mode)}`, 'pass LW_EXCLUSIVE or LW_SHARED');
+    throw bad('a lock is acquired exclusively or shared', `got ${show(mode)}`, 'pass LW_EXCLUSIVE or LW_SHARED');
   }
 }
 

@@ -19,7 +19,7 @@
  */
 
 import { compareExchange, exchange, load, store } from '#atomic';
-import { SharedHeapError } from '../errors/errors.js';
+import { SharedHeapError, show } from '../errors/errors.js';
 import { canBlock, jsThreadId, threadAlive, threadIdentity } from '../platform/platform.js';
 import { nudge } from './lwlock-queue.js';
 import { Participant, type Peers } from './participant.js';
@@ -216,7 +216,7 @@ export class ParticipantTable implements Peers {
     const { lockTimeout, release } = options;
     if (typeof lockTimeout !== 'number' || !(lockTimeout >= 0)) {
       throw new SharedHeapError('ERR_HEAP_BAD_OPTION', 'lockTimeout is not a number of milliseconds', {
-        detail: `got ${String(lockTimeout)}`,
+        detail: `got ${show(lockTimeout)}`,
         hint: '0 or more; Infinity waits for ever',
       });
     }

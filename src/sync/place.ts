@@ -4,7 +4,7 @@
  * Stands on the error class; touches no shared memory and takes no lock.
  */
 
-import { SharedHeapError } from '../errors/errors.js';
+import { SharedHeapError, show } from '../errors/errors.js';
 
 /** Shared memory with the number that all threads know it by. */
 export interface LockMemory {
@@ -31,10 +31,10 @@ export function checkPlace(memory: LockMemory, byteOffset: number, bytes: number
     throw bad('the memory must be shared', 'an Int32Array over a SharedArrayBuffer is needed');
   }
   if (!Number.isInteger(memory.ns) || memory.ns < 0 || memory.ns > 0xfffffffe) {
-    throw bad('the number of the memory is not acceptable', `got ${String(memory.ns)}`);
+    throw bad('the number of the memory is not acceptable', `got ${show(memory.ns)}`);
   }
   if (!Number.isSafeInteger(byteOffset) || byteOffset < 0 || byteOffset % align !== 0) {
-    throw bad('the place in the memory is not acceptable', `${String(byteOffset)} is not a multiple of ${align}`);
+    throw bad('the place in the memory is not acceptable', `${show(byteOffset)} is not a multiple of ${align}`);
   }
   if (byteOffset + bytes > i32.byteLength) {
     throw bad('the place in the memory is not acceptable', `${bytes} bytes at ${byteOffset} of ${i32.byteLength}`);

@@ -12,7 +12,7 @@
  */
 
 import { compareExchange, load, store } from '#atomic';
-import { SharedHeapError } from '../errors/errors.js';
+import { SharedHeapError, show } from '../errors/errors.js';
 import { array, i32, ld64, size, st64, struct, u32 } from '../layout/layout.js';
 import { lwlockInitialize } from './lwlock.js';
 import { LWLOCK_PADDED_BYTES, LWLockStruct } from './lwlock-layout.js';
@@ -199,14 +199,15 @@ export class TrancheTable {
    */
   trancheName(id: number): string {
     const name = this.findTrancheName(id);
-    if (name === undefined) throw trancheError(`tranche ${String(id)} is not registered`, this.#known(), 'XX000');
+    if (name === undefined) throw trancheError(`tranche ${show(id)} is not registered`, this.#known(), 'XX000');
     return name;
   }
 
   /** As {@link trancheName}, but undefined for an unknown id. */
   findTrancheName(id: number): string | undefined {
+    if (!Number.isInteger(id)) return undefined;
     const index = id - FIRST_USER_TRANCHE;
-    if (!Number.isInteger(id) || index < 0) return BUILTIN_TRANCHES.get(id);
+    if (index < 0) return BUILTIN_TRANCHES.get(id);
     return index < load(this.#control, this.#base + CLAIMED) ? this.#nameAt(index) : undefined;
   }
 
@@ -260,7 +261,7 @@ export class TrancheTable {
         'XX000',
       );
     }
-    throw trancheError('requested tranche is not registered', `tranche ${String(name)}; ${this.#known()}`, 'XX000');
+    throw trancheError('requested tranche is not registered', `tranche ${show(name)}; ${this.#known()}`, 'XX000');
   }
 
   /** Ends the time in which locks can be requested. Any thread; does not block. */

@@ -12,7 +12,7 @@
  */
 
 import { compareExchange, load, store, wait } from '#atomic';
-import { SharedHeapError } from '../errors/errors.js';
+import { SharedHeapError, show } from '../errors/errors.js';
 import { ld64, ld64Big, requirePlace, st64, st64Big } from '../layout/layout.js';
 import { canBlock, now, threadAlive, threadIdentity } from '../platform/platform.js';
 import { checkKey, type TocKey } from './key.js';
@@ -169,7 +169,7 @@ export class Toc {
     // The end itself is a place too: that of a chunk of no bytes.
     if (!Number.isSafeInteger(byteOffset) || offset <= 0 || offset > this.totalBytes) {
       throw new SharedHeapError('ERR_HEAP_BAD_ARGUMENT', 'the place does not lie in the piece of this table', {
-        detail: `got ${String(byteOffset)}; the piece has ${this.totalBytes} bytes at ${this.byteOffset}`,
+        detail: `got ${show(byteOffset)}; the piece has ${this.totalBytes} bytes at ${this.byteOffset}`,
       });
     }
     this.#lock();

@@ -132,6 +132,7 @@ describe.each(STORES)('on %s', (store) => {
       () => there.free(pointer),
       () => there.sizeOf(pointer),
       () => there.isLive(pointer),
+      () => there.isLive('text' as never),
       () => there.getTotalSize(),
       () => there.pin(),
     ]) {

@@ -143,7 +143,7 @@ describe('bad options', () => {
     if (expected !== 'nothing') expect(dsm.stats().segments).toEqual([]);
   });
 
-  it.each([-1, 0.5, NaN, 70_000, '1', 9999])('tranche %s', (trancheId) => {
+  it.each([-1, 0.5, NaN, 70_000, '1', 9999, 69n, Symbol('69'), {}, Object.create(null)])('tranche %o', (trancheId) => {
     const dsm = newCluster();
     expect(codeOf(() => DsaArea.create(dsm, { trancheId: trancheId as number }))).toBe('ERR_HEAP_TRANCHE');
     expect(dsm.stats().segments).toEqual([]);

@@ -88,7 +88,7 @@ describe.each(STORES)('bad input on %s', (store) => {
     refused('attachTimeout', times);
     refused('lockTimeout', times);
     refused('random', [1, 'x', {}]);
-    refused('store', ['Region', 1, {}, true, '']);
+    refused('store', ['Region', 1, {}, true, '', 1n, Symbol('region'), Object.create(null)]);
     expect(codes([null, 1, 'region', true], (options) => Dsm.create(options))).toEqual(['ERR_HEAP_BAD_OPTION']);
   });
 
@@ -169,7 +169,7 @@ describe.each(STORES)('the handle of a cluster on %s', (store) => {
     const wrong: Record<string, unknown[]> = {
       v: [0, 2, '1', null],
       kind: ['sharedheap.heap', '', null, 1],
-      store: [store === 'region' ? 'buffers' : 'region', '', null, 0],
+      store: [store === 'region' ? 'buffers' : 'region', '', null, 0, 1n, Symbol('region'), Object.create(null)],
       control: [null, new ArrayBuffer(8192), new Uint8Array(8192), {}, buffer, new SharedArrayBuffer(0)],
       segments: [
         null,

@@ -140,7 +140,7 @@ describe('what goes wrong is thrown and changes nothing', () => {
 });
 
 describe('bad input', () => {
-  test.each([-1, 2, 0.5, Number.NaN, '0', null, true])('mode %s', (mode) => {
+  test.each([-1, 2, 0.5, Number.NaN, '0', null, true, 1n, Symbol('0'), Object.create(null)])('mode %o', (mode) => {
     const { lock, state } = setup();
     const calls = [
       () => lock.acquire(mode as never),
@@ -152,11 +152,16 @@ describe('bad input', () => {
     expect(state()).toBe(0);
   });
 
-  test.each([-4, 2, 0.5, Number.NaN, Infinity, 2 ** 53, '64', null])('place %s', (byteOffset) => {
-    const { memory, p, tranches } = setup();
-    expect(() => new LWLock(p, memory, byteOffset as number)).toThrow(code('ERR_HEAP_BAD_ARGUMENT'));
-    expect(() => LWLock.initialize(memory, byteOffset as number, 34, tranches)).toThrow(code('ERR_HEAP_BAD_ARGUMENT'));
-  });
+  test.each([-4, 2, 0.5, Number.NaN, Infinity, 2 ** 53, '64', null, 64n, Object.create(null)])(
+    'place %o',
+    (byteOffset) => {
+      const { memory, p, tranches } = setup();
+      expect(() => new LWLock(p, memory, byteOffset as number)).toThrow(code('ERR_HEAP_BAD_ARGUMENT'));
+      expect(() => LWLock.initialize(memory, byteOffset as number, 34, tranches)).toThrow(
+        code('ERR_HEAP_BAD_ARGUMENT'),
+      );
+    },
+  );
 
   test('a lock that would end behind the memory', () => {
     const { p, i32 } = setup();
@@ -174,6 +179,7 @@ describe('bad input', () => {
     ['a negative number', { i32: new Int32Array(new SharedArrayBuffer(64)), ns: -1 }],
     ['a number too large', { i32: new Int32Array(new SharedArrayBuffer(64)), ns: 2 ** 32 - 1 }],
     ['a fraction', { i32: new Int32Array(new SharedArrayBuffer(64)), ns: 0.5 }],
+    ['an object', { i32: new Int32Array(new SharedArrayBuffer(64)), ns: Object.create(null) }],
   ])('memory: %s', (_name, memory) => {
     const { p } = setup();
     expect(() => new LWLock(p, memory as never, 0)).toThrow(code('ERR_HEAP_BAD_ARGUMENT'));

@@ -51,14 +51,21 @@ describe('ids and names', () => {
     );
   });
 
-  test.each([-1, 0, FIRST_USER_TRANCHE - 1, FIRST_USER_TRANCHE, 65535, 1.5, Number.NaN, '95'])(
-    'id %s is unknown',
-    (id) => {
-      const { tranches } = makeWorld();
-      expect(() => tranches.trancheName(id as number)).toThrow(failure(`tranche ${String(id)} is not registered`));
-      expect(tranches.findTrancheName(id as number)).toBeUndefined();
-    },
-  );
+  test.each<[shown: string, id: unknown]>([
+    ...[-1, 0, FIRST_USER_TRANCHE - 1, FIRST_USER_TRANCHE, 65535, 1.5, Number.NaN].map((id): [string, number] => [
+      String(id),
+      id,
+    ]),
+    ["'95'", '95'],
+    ['95n', 95n],
+    ['a symbol', Symbol('95')],
+    ['an object', Object.create(null)],
+    ['null', null],
+  ])('id %s is unknown', (shown, id) => {
+    const { tranches } = makeWorld();
+    expect(() => tranches.trancheName(id as number)).toThrow(failure(`tranche ${shown} is not registered`));
+    expect(tranches.findTrancheName(id as number)).toBeUndefined();
+  });
 
   test('an id whose claimant died before it had written the name is unknown', () => {
     const world = makeWorld();
