@@ -22,7 +22,13 @@ const UNITS: Readonly<Record<string, number>> = Object.freeze({
   TiB: 1024 ** 4,
 });
 
-const SIZE_TEXT = /^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*$/;
+const SIZE_TEXT = /^\s*(\d+)(?:\.(\d+))?\s*([A-Za-z]+)\s*$/;
+/**
+ * Digits after the point, without zeros at the end, that a whole number of bytes can need: 2^-40 TiB is one byte and
+ * has 40. Digits before it, without zeros at the start, that stay below 2^53.
+ */
+const MOST_FRACTION_DIGITS = 40;
+const MOST_WHOLE_DIGITS = 16;
 
 /** A size: whole bytes as a number, or text with a unit: `'512B'`, `'64KiB'`, `'1.5GiB'`, `'10MB'`. */
 export type Size = number | string;
@@ -46,11 +52,24 @@ function refuse(code: ErrorCode, what: string, value: unknown, detail: string): 
 export function parseSizeText(text: string, what: string, code: ErrorCode): number {
   const match = SIZE_TEXT.exec(text);
   if (match === null) refuse(code, what, text, 'a number with a unit is wanted');
-  const unit = match[2]!;
+  const unit = match[3]!;
   if (!Object.hasOwn(UNITS, unit)) refuse(code, what, text, `the unit ${show(unit)} is unknown`);
-  const bytes = Number(match[1]!) * UNITS[unit]!;
-  if (!Number.isSafeInteger(bytes)) refuse(code, what, text, 'that is not a whole number of bytes below 2^53');
+  const bytes = exactProduct(match[1]!, match[2] ?? '', UNITS[unit]!);
+  if (bytes === undefined) refuse(code, what, text, 'that is not a whole number of bytes below 2^53');
   return bytes;
+}
+
+/** `whole.fraction * unit` without rounding: as floats, 1.005 * 1000 is not 1005. Undefined when not whole or too large. */
+function exactProduct(whole: string, fraction: string, unit: number): number | undefined {
+  let from = 0;
+  while (from < whole.length - 1 && whole[from] === '0') from++;
+  let to = fraction.length;
+  while (to > 0 && fraction[to - 1] === '0') to--;
+  if (whole.length - from > MOST_WHOLE_DIGITS || to > MOST_FRACTION_DIGITS) return undefined;
+  const scale = 10n ** BigInt(to);
+  const product = BigInt(whole.slice(from) + fraction.slice(0, to)) * BigInt(unit);
+  const bytes = Number(product / scale);
+  return product % scale === 0n && Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
 /**
