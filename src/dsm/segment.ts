@@ -31,6 +31,12 @@ export interface Thrown {
   readonly error: unknown;
 }
 
+/**
+ * Callbacks that may be registered while those of the same mapping run. Lower: a long chain, each link made by the one
+ * before, is cut. Higher: a callback that registers itself again, which C would run for ever, is noticed later.
+ */
+const MOST_LATE_CALLBACKS = 1000;
+
 /** What a detached mapping shows: nothing, so that a stale use fails instead of reading what is no longer its own. */
 const NO_MEMORY = new SharedArrayBuffer(0);
 const NO_WORDS = new Int32Array(NO_MEMORY);
@@ -53,6 +59,8 @@ export class DsmSegment {
   private owner: ResourceOwner | null;
   private readonly callbacks: CallbackRecord[] = [];
   private isMapped = true;
+  /** Callbacks registered since they began to run; -1 before. */
+  private late = -1;
   private memory: SharedArrayBuffer;
   private words: Int32Array;
 
@@ -121,6 +129,7 @@ export class DsmSegment {
 
   private runCallbacks(): Thrown | null {
     let first: Thrown | null = null;
+    this.late = Math.max(this.late, 0);
     for (let record = this.callbacks.pop(); record !== undefined; record = this.callbacks.pop()) {
       try {
         record.fn(this, record.arg);
@@ -190,12 +199,21 @@ export class DsmSegment {
    *
    * @param fn called with this mapping and `arg`
    * @param arg passed on; also part of what {@link cancelOnDetach} compares
+   * @throws ERR_HEAP_BAD_ARGUMENT, ERR_HEAP_CLOSED when detached, and when callbacks that are running have registered
+   *   1000 others
    */
   onDetach<T>(fn: DetachCallback<T>, arg: T): void {
     this.requireMapped();
     if (typeof fn !== 'function') {
       throw new SharedHeapError('ERR_HEAP_BAD_ARGUMENT', 'a detach callback must be a function');
     }
+    if (this.late >= MOST_LATE_CALLBACKS) {
+      throw new SharedHeapError('ERR_HEAP_CLOSED', `segment ${this.handle} is being detached here`, {
+        detail: `${this.late} callbacks were registered since`,
+        hint: 'A detach callback must not register itself again.',
+      });
+    }
+    if (this.late >= 0) this.late++;
     this.callbacks.push({ fn: fn as DetachCallback<unknown>, arg });
   }
 

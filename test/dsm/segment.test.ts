@@ -288,6 +288,28 @@ describe.each(STORES)('detach callbacks on %s', (store) => {
     dsm.leave();
   });
 
+  it.each(['throws on', 'swallows the error'])('that register themselves for ever come to an end: %s', (manner) => {
+    const dsm = makeCluster(store);
+    const segment = make(dsm, 100);
+    const oldest: number[] = [];
+    segment.onDetach((_, arg) => void oldest.push(arg), 7);
+    let runs = 0;
+    const again = (s: DsmSegment) => {
+      // So that a version without the bound fails instead of hanging.
+      if (++runs > 5000) return;
+      if (manner === 'throws on') s.onDetach(again, 0);
+      else codeOf(() => s.onDetach(again, 0));
+    };
+    segment.onDetach(again, 0);
+    const code = codeOf(() => segment.detach());
+    expect(code).toBe(manner === 'throws on' ? 'ERR_HEAP_CLOSED' : 'nothing');
+    expect(runs).toBe(1001);
+    expect(oldest).toEqual([7]);
+    expect(segment.mapped).toBe(false);
+    requireEmpty(dsm);
+    dsm.leave();
+  });
+
   it('may create, attach and unpin segments', () => {
     const a = makeCluster(store);
     const b = Dsm.join(a.handle);
