@@ -53,11 +53,13 @@ export function dropReference(s: AreaState): void {
   ctl[C_REFCNT] = ctl[C_REFCNT]! - 1;
   if (ctl[C_REFCNT] !== 0) return;
   const high = ld64(ctl, C_HIGH);
+  const handles: number[] = [];
   for (let index = 0; index <= high; index++) {
     const handle = ctl[C_SEGMENT_HANDLES + index]! >>> 0;
-    if (handle !== 0) s.dsm.tryUnpin(handle);
+    if (handle !== 0) handles.push(handle);
   }
-  if (s.side !== null) s.dsm.tryUnpin(s.side.handle);
+  if (s.side !== null) handles.push(s.side.handle);
+  s.dsm.unpinOrOwe(handles);
 }
 
 /** Attached participants as the table says, for verify. Under the area lock. */

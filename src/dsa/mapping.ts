@@ -119,16 +119,20 @@ export function segmentState(s: AreaState, index: number): Uint16Array {
   return attachSegment(s, index) === null ? NO_STATE : s.maps[index]!.state;
 }
 
-/** Forgets a segment here and gives its mapping back. False when the control lock could not be had. */
-export function unmapSegment(s: AreaState, index: number): boolean {
+/**
+ * Forgets a segment here and gives its mapping back. False when the control lock could not be had.
+ *
+ * @param unlessOwing true not to wait for that lock when it has stalled before
+ */
+export function unmapSegment(s: AreaState, index: number, unlessOwing = false): boolean {
   const segment = s.segments[index] ?? null;
   s.segments[index] = null;
   s.maps[index]!.i32 = UNMAPPED;
   s.maps[index]!.state = NO_STATE;
   s.maps[index]!.pages = 0;
   s.fpm[index] = null;
-  for (const known of s.active) known.forget();
-  return segment === null || segment.dropMapping();
+  for (const known of s.active) known.hi = -1;
+  return segment === null || segment.dropMapping(unlessOwing);
 }
 
 /** check_for_freed_segments: call before using any pointer, without the area lock. False when that lock stalls. */

@@ -301,7 +301,7 @@ function enroll(s: AreaState, index: number, segment: DsmSegment, { size, metaPa
   fpm.initialize();
   if (!putPages(s, index, metaPages, usable)) return NO_SEGMENT;
   if (!pushSegment(s, index, binOf(fpm.contiguousPages))) {
-    s.dsm.tryUnpin(segment.handle);
+    s.dsm.unpinOrOwe([segment.handle]);
     unmapSegment(s, index);
     return NO_SEGMENT;
   }
@@ -322,7 +322,7 @@ function retire(s: AreaState, index: number): boolean {
   st64(ctl, C_TOTAL, ld64(ctl, C_TOTAL) - ld64(a, H_SIZE));
   ctl[C_SEGMENT_HANDLES + index] = 0;
   ctl[C_FREED_COUNTER] = (ctl[C_FREED_COUNTER]! + 1) | 0;
-  s.dsm.tryUnpin(handle);
+  s.dsm.unpinOrOwe([handle]);
   unmapSegment(s, index);
   return true;
 }

@@ -227,14 +227,19 @@ export class Dsm extends DsmSession {
     if (this.left) return;
     if (this.participant.nheld > 0) this.participant.leave();
     this.leaving = true;
+    // What was put off before. Where it fails again, others void it once this participant is gone.
+    for (const holding of this.holdings.values()) if (!holding.released) holding.retry?.();
     let thrown: Thrown | null = null;
     for (let newest = this.newest(); newest !== undefined; newest = this.newest()) {
       const last = newest.end();
       thrown ??= last;
     }
-    if (this.owed > 0 && !this.settle()) throw this.failureError('leaving the cluster');
+    if (this.owes && !this.settle()) {
+      throw this.failureError('leaving the cluster');
+    }
     this.participant.leave();
     this.left = true;
+    this.holdings.clear();
     this.impl.close();
     if (thrown !== null) throw thrown.error;
   }

@@ -110,7 +110,7 @@ export class DsmSegment {
    *
    * @throws ERR_HEAP_CLOSED when detached already; the first error that a callback threw, after all was done
    * @throws ERR_HEAP_LOCK_STALLED when the lock could not be had: the mapping is gone, its reference is given back when
-   *   the participant leaves or its thread ends
+   *   this participant next gets the lock, when it leaves, or when its thread ends
    */
   detach(): void {
     this.requireMapped();
@@ -143,15 +143,17 @@ export class DsmSegment {
   /**
    * Gives mapping and reference back without callbacks; false when the reference could not be given back. A caller in
    * a critical section uses this form. @internal
+   *
+   * @param unlessOwing true not to wait for a lock that has stalled before
    */
-  dropMapping(): boolean {
+  dropMapping(unlessOwing = false): boolean {
     if (!this.isMapped) return true;
     this.isMapped = false;
     this.owner?.forget(this);
     this.owner = null;
     this.memory = NO_MEMORY;
     this.words = NO_WORDS;
-    return this.dsm.giveBack(this);
+    return this.dsm.giveBack(this, unlessOwing);
   }
 
   /** Keeps the mapping beyond its resource owner, until detach or the end of the session. Idempotent. Follows dsm_pin_mapping. */

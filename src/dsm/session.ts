@@ -4,6 +4,10 @@
  * Slots, reference counts and the page manager of the region are guarded by that lock, the innermost of the library:
  * while it is held no other lock is taken. dsa makes these calls inside its own critical sections, so none that works
  * under the lock throws: they return null or false and leave the reason in `failure`. Arguments are trusted.
+ *
+ * What cannot be given back because the lock stalls is owed: the participant notes it for itself, and gives it back the
+ * next time it gets the lock, at the latest when it leaves. When its thread dies first, references are taken back from
+ * the bitmap in its slot; an owed pin stays on, which `verify` reports.
  */
 
 import { SharedHeapError } from '../errors/errors.js';
@@ -22,12 +26,20 @@ import type { SlotArray } from './control.js';
 import { ClusterControl } from './control-layout.js';
 import { CONTROL_LOCK, CONTROL_NS, type DsmFailure, dsmError } from './failures.js';
 import { type DsmImpl, PAGE_SIZE } from './impl.js';
-import { dropAllReferences, dropReference, holdsReference, noteReference } from './references.js';
+import { dropAllReferences, dropReference, noteReference } from './references.js';
 import type { ResourceOwner } from './resource-owner.js';
 import { DsmSegment, type MappingFacts } from './segment.js';
 
 /** Word of the control memory that others bump to be heard on `buffers`; compare it with {@link DsmSession.attentionSeen}. @internal */
 export const ATTENTION_WORD = ClusterControl.attention / 4;
+
+/** A reference that an upper layer holds for this participant. @internal */
+export interface Holding {
+  /** True once it was given back, or taken over by another object of the same participant. */
+  released: boolean;
+  /** Gives it back where a lock stalled before; true when that is done. Null when nothing was tried. */
+  retry: (() => boolean) | null;
+}
 
 /** See the head of the file. @internal */
 export class DsmSession {
@@ -54,8 +66,12 @@ export class DsmSession {
   protected owner: ResourceOwner | null = null;
   /** What was thrown underneath the last failure. */
   protected thrown: unknown = null;
-  /** References that could not be given back since the control lock was not to be had; the bitmap in the slot has them. */
-  protected owed = 0;
+  /** Slots of references that could not be given back since the lock was not to be had; the bitmap in the slot has them too. */
+  protected readonly owedSlots = new Set<number>();
+  /** Handles of segments whose pin could not be taken off for the same reason. */
+  protected readonly owedPins = new Set<number>();
+  /** References to areas, by the number of the memory that their locks lie in. @internal */
+  readonly holdings = new Map<number, Holding>();
   protected leaving = false;
   protected left = false;
 
@@ -76,9 +92,42 @@ export class DsmSession {
 
   protected lock(): boolean {
     if (this.control[ATTENTION_WORD] !== this.attentionSeen) this.answer();
-    if (lwlockAcquire(this.participant, this.control, CONTROL_LOCK, CONTROL_NS, LW_EXCLUSIVE) !== 0) return true;
-    this.failure = 'lock';
-    return false;
+    if (lwlockAcquire(this.participant, this.control, CONTROL_LOCK, CONTROL_NS, LW_EXCLUSIVE) === 0) {
+      this.failure = 'lock';
+      return false;
+    }
+    return !this.owes || this.giveOwed();
+  }
+
+  /** Gives back what is owed. Under the lock. False, with the lock released and poisoned, when damage was found. */
+  private giveOwed(): boolean {
+    let done = true;
+    for (const slot of this.owedSlots) done = this.dropOwn(slot) && done;
+    for (const handle of this.owedPins) done = this.dropPin(this.slots.find(handle)) !== 'corrupt' && done;
+    this.owedSlots.clear();
+    this.owedPins.clear();
+    if (!done) this.unlockDamaged();
+    return done;
+  }
+
+  /** Tells whether something is owed: the last attempt to get the lock failed. @internal */
+  get owes(): boolean {
+    return this.owedSlots.size > 0 || this.owedPins.size > 0;
+  }
+
+  /** Gives this participant's reference to the segment in `slot` back. Under the lock. False when damage was found. */
+  private dropOwn(slot: number): boolean {
+    noteReference(this.participant, slot, false);
+    return dropReference(this.slots, this.impl, slot);
+  }
+
+  /** Takes the pin off the segment in `slot`, -1 for none. Under the lock. */
+  private dropPin(slot: number): 'done' | 'corrupt' | 'unknown' | 'not pinned' {
+    const { slots } = this;
+    if (slot < 0) return 'unknown';
+    if (!slots.pinned(slot)) return 'not pinned';
+    slots.setPinned(slot, false);
+    return dropReference(slots, this.impl, slot) ? 'done' : 'corrupt';
   }
 
   protected unlock(): void {
@@ -193,9 +242,7 @@ export class DsmSession {
       this.failure = slot < 0 ? 'gone' : 'corrupt';
       return null;
     }
-    // It may hold one already, from a mapping that could not be given back.
-    if (holdsReference(participant, slot)) this.owed--;
-    else slots.setRefcnt(slot, slots.refcnt(slot) + 1);
+    slots.setRefcnt(slot, slots.refcnt(slot) + 1);
     noteReference(participant, slot, true);
     const firstPage = slots.firstPage(slot);
     const npages = slots.npages(slot);
@@ -204,7 +251,7 @@ export class DsmSession {
     this.unlock();
     const piece = impl.find(handle, firstPage, npages);
     if (piece === null) {
-      this.release(slot);
+      this.release(slot, false);
       this.thrown = null;
       this.failure = impl.kind === 'buffers' ? 'unreachable' : 'corrupt';
       return null;
@@ -212,23 +259,26 @@ export class DsmSession {
     return this.map({ ...piece, handle, slot, size, tailPages }, owner);
   }
 
-  /** Gives a mapping's reference back; called by the mapping itself. False with `failure` set when that failed. @internal */
-  giveBack(segment: DsmSegment): boolean {
+  /**
+   * Gives a mapping's reference back; called by the mapping itself. False with `failure` set when that failed. @internal
+   *
+   * @param unlessOwing true not to wait for the lock when something is owed already
+   */
+  giveBack(segment: DsmSegment, unlessOwing: boolean): boolean {
     this.mappings.delete(segment.handle);
     this.impl.forget(segment.handle);
     const { slot } = segment;
     segment.slot = -1;
-    return this.release(slot);
+    return this.release(slot, unlessOwing || this.leaving);
   }
 
-  protected release(slot: number): boolean {
-    // While leaving, one wait for a lock that does not come is enough; the rest is done at the end.
-    if ((this.leaving && this.owed > 0) || !this.lock()) {
-      this.owed++;
+  protected release(slot: number, unlessOwing: boolean): boolean {
+    // One wait for a lock that does not come is enough; the rest is done at the end.
+    if ((unlessOwing && this.owes) || !this.lock()) {
+      this.owedSlots.add(slot);
       return false;
     }
-    noteReference(this.participant, slot, false);
-    const done = dropReference(this.slots, this.impl, slot);
+    const done = this.dropOwn(slot);
     if (done) this.unlock();
     else this.unlockDamaged();
     return done;
@@ -249,20 +299,23 @@ export class DsmSession {
 
   /** As `Dsm.unpinSegment` without checks and without throwing. @internal */
   tryUnpin(handle: number): 'done' | 'lock' | 'corrupt' | 'unknown' | 'not pinned' {
-    const { slots } = this;
     if (!this.lock()) return 'lock';
-    const slot = slots.find(handle);
-    const pinned = slot >= 0 && slots.pinned(slot);
-    if (pinned) {
-      slots.setPinned(slot, false);
-      if (!dropReference(slots, this.impl, slot)) {
-        this.unlockDamaged();
-        return 'corrupt';
-      }
+    const outcome = this.dropPin(this.slots.find(handle));
+    if (outcome === 'corrupt') this.unlockDamaged();
+    else this.unlock();
+    return outcome;
+  }
+
+  /** Unpins segments for a caller who cannot come back: where the lock stalls, the pins are owed. @internal */
+  unpinOrOwe(handles: readonly number[]): void {
+    if (!this.lock()) {
+      for (const handle of handles) this.owedPins.add(handle);
+      return;
     }
-    this.unlock();
-    if (slot < 0) return 'unknown';
-    return pinned ? 'done' : 'not pinned';
+    let done = true;
+    for (const handle of handles) done = this.dropPin(this.slots.find(handle)) !== 'corrupt' && done;
+    if (done) this.unlock();
+    else this.unlockDamaged();
   }
 
   /** Pages in the longest run that a new segment can have now; Infinity when the store cannot tell. @internal */
@@ -282,7 +335,6 @@ export class DsmSession {
   /** Gives back what is owed. Of a poisoned cluster nothing is ever handed out again, so there nothing is owed. */
   protected settle(): boolean {
     if (!this.lock()) return this.participant.failure === FAIL_POISONED;
-    this.owed = 0;
     if (dropAllReferences(this.slots, this.impl, this.participant)) this.unlock();
     else this.unlockDamaged();
     return true;

@@ -48,7 +48,7 @@ describe.each(STORES)('a control lock that stalls on %s', (store) => {
     dsm.leave();
   });
 
-  it('lets a mapping go all the same, and its reference when the participant leaves', () => {
+  it('lets a mapping go all the same, and its reference at the next call', () => {
     const { dsm, holder } = setting();
     const segment = make(dsm, 100);
     const log: string[] = [];
@@ -59,10 +59,47 @@ describe.each(STORES)('a control lock that stalls on %s', (store) => {
     expect(error.detail).toContain('held by participant 1');
     expect([log, segment.mapped, dsm.findMapping(segment.handle)]).toEqual([['ran'], false, null]);
     freeControlLock(holder);
-    expect(dsm.stats().segments).toMatchObject([{ references: 1 }]);
+    expect(holder.stats().segments).toMatchObject([{ references: 1 }]);
+    expect(dsm.stats().segments).toEqual([]);
+    requireEmpty(holder);
+    dsm.leave();
+    expect(holder.stats().participants).toBe(1);
+    holder.leave();
+  });
+
+  it('lets a reference go when the participant leaves, at the latest', () => {
+    const { dsm, holder } = setting();
+    const segment = make(dsm, 100);
+    holdControlLock(holder);
+    expect(codeOf(() => segment.detach())).toBe('ERR_HEAP_LOCK_STALLED');
+    freeControlLock(holder);
     dsm.leave();
     requireEmpty(holder);
     expect(holder.stats().participants).toBe(1);
+    holder.leave();
+  });
+
+  it('takes a pin off later, for callers who cannot come back', () => {
+    const { dsm, holder } = setting();
+    const handles = [make(dsm, 100), make(dsm, 200), make(dsm, 300)].map((segment) => {
+      segment.pinSegment();
+      segment.detach();
+      return segment.handle;
+    });
+    holdControlLock(holder);
+    const { parks } = dsm.participant;
+    dsm.unpinOrOwe(handles.slice(0, 2));
+    // One wait for all of them.
+    expect(dsm.participant.parks - parks).toBeLessThanOrEqual(3);
+    freeControlLock(holder);
+    expect(holder.stats().segments).toHaveLength(3);
+    expect(dsm.stats().segments.map((s) => s.handle)).toEqual(handles.slice(2));
+    holdControlLock(holder);
+    dsm.unpinOrOwe(handles.slice(2));
+    expect(codeOf(() => dsm.leave())).toBe('ERR_HEAP_LOCK_STALLED');
+    freeControlLock(holder);
+    dsm.leave();
+    requireEmpty(holder);
     holder.leave();
   });
 
@@ -70,13 +107,16 @@ describe.each(STORES)('a control lock that stalls on %s', (store) => {
     const { dsm, holder } = setting();
     const segment = make(dsm, 100);
     segment.i32[0] = 9;
+    const theirs = holder.attach(segment.handle)!;
     holdControlLock(holder);
     expect(codeOf(() => segment.detach())).toBe('ERR_HEAP_LOCK_STALLED');
     freeControlLock(holder);
     const again = dsm.attach(segment.handle)!;
     expect(again.i32[0]).toBe(9);
-    expect(dsm.stats().segments).toMatchObject([{ references: 1 }]);
+    expect(dsm.stats().segments).toMatchObject([{ references: 2 }]);
     again.detach();
+    expect(dsm.stats().segments).toMatchObject([{ references: 1 }]);
+    theirs.detach();
     requireEmpty(dsm);
     dsm.leave();
     holder.leave();
