@@ -336,14 +336,12 @@ export class DsaArea extends AreaReports {
   /**
    * Leaves the area; the last one to leave an area that is not pinned destroys it. Idempotent. Follows dsa_detach.
    *
-   * @throws ERR_HEAP_LOCK_STALLED after everything else was given back
+   * @throws ERR_HEAP_LOCK_STALLED after everything else was given back. What is left is given back when this is called
+   *   again, or when the participant leaves the cluster
    */
   detach(): void {
-    const s = this.state;
-    if (!detachArea(s)) {
-      s.failure = 'lock';
-      throw areaError(s, 'detach');
-    }
+    const failed = detachArea(this.state);
+    if (failed !== null) throw failed.error;
   }
 
   /**

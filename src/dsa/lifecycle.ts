@@ -118,7 +118,32 @@ function finishState(s: AreaState): AreaState {
 /** The detach callback of segment 0, or of the segment around the place: gives this participant's reference back. */
 function releaseOnDetach(_segment: DsmSegment, s: AreaState): void {
   s.attached = false;
-  releaseReference(s);
+  if (releaseReference(s)) return;
+  // An in-place area lies in memory that may be gone now: there the note is void once this participant has left.
+  if (!s.inPlace) s.retry = () => releaseLater(s);
+  throw areaError(s, 'detach');
+}
+
+/**
+ * Gives the reference back after segment 0 was detached. It still exists, since the reference keeps the area alive, but
+ * giving that back may destroy it under our hands: so it is mapped meanwhile.
+ */
+function releaseLater(s: AreaState): boolean {
+  const segment = s.dsm.tryAttach(s.ns >>> 0, null);
+  if (segment === null && s.dsm.failure !== 'attached') return s.dsm.failure === 'gone';
+  const done = releaseReference(s);
+  segment?.dropMapping();
+  return done;
+}
+
+/**
+ * Notes `s` as the object that has this participant's reference. One that it attached earlier, and left without
+ * giving the reference back, has it no longer: what that one knows may be out of date by the time that it is released.
+ */
+function takeHold(s: AreaState): void {
+  const former = s.dsm.holdings.get(s.ns);
+  if (former !== undefined) former.released = true;
+  s.dsm.holdings.set(s.ns, s);
 }
 
 /** The detach callback of the state segment: without it the area cannot be used here, but the reference stays (C11). */
@@ -136,12 +161,16 @@ function stillThere({ ctl, side }: AreaState): boolean {
   );
 }
 
-/** Gives this participant's reference back, if it still has one. False when the area lock stalls. */
+/**
+ * Gives this participant's reference back, if it still has one. False when the area lock stalls. A reference keeps the
+ * area alive, so its memory can be touched; the look under the lock is for memory that somebody has written over.
+ */
 export function releaseReference(s: AreaState): boolean {
   if (s.released || !stillThere(s)) return true;
   if (!lockArea(s)) return false;
   s.released = true;
-  if (noteDetached(s)) {
+  s.dsm.holdings.delete(s.ns);
+  if (stillThere(s) && noteDetached(s)) {
     sweepAttachments(s);
     dropReference(s);
   }
@@ -175,6 +204,7 @@ export function createArea(dsm: Dsm, options: CheckedOptions): AreaState {
   buildControl(segment.i32, size, segment.handle, options);
   const s = finishState(stateOf(dsm, segment, options.fallback));
   noteAttached(s);
+  takeHold(s);
   segment.onDetach(releaseOnDetach, s);
   return s;
 }
@@ -235,7 +265,9 @@ export function segmentHandlesOf(segment: DsmSegment, p: Participant): { handles
 /** Counts this participant in, unless the area is dead already. */
 function enter(s: AreaState): SharedHeapError | null {
   if (!lockArea(s)) return areaError(s, 'attach');
-  const alive = s.ctl[C_REFCNT]! > 0;
+  // An in-place area may have been released, and another one made in its place, since its state segment was looked up.
+  const same = s.side === null || s.ctl[C_SIDE_HANDLE] === (s.side.handle | 0);
+  const alive = same && s.ctl[C_REFCNT]! > 0;
   if (alive) {
     noteAttached(s);
     // Only now, so that an area whose participants have all died lives on in the one that still wants it.
@@ -243,7 +275,9 @@ function enter(s: AreaState): SharedHeapError | null {
   }
   s.freedSeen = s.ctl[C_FREED_COUNTER]!;
   unlockArea(s);
-  return alive ? null : areaGone('its reference count is 0');
+  if (!alive) return areaGone(same ? 'its reference count is 0' : 'another area was made in its place meanwhile');
+  takeHold(s);
+  return null;
 }
 
 function areaGone(detail: string): SharedHeapError {
@@ -289,6 +323,7 @@ export function createAreaInPlace(dsm: Dsm, place: Place, size: number, options:
   s.ctl[C_SIDE_HANDLE] = side.handle;
   finishState(s);
   noteAttached(s);
+  takeHold(s);
   side.onDetach(closeOnDetach, s);
   place.segment?.onDetach(releaseOnDetach, s);
   return s;
@@ -326,14 +361,30 @@ function inspectPlace(place: Place): { words: Int32Array; size: number } {
   return { words, size };
 }
 
-/** dsa_detach. Idempotent. False when some lock stalled. */
-export function detachArea(s: AreaState): boolean {
+/**
+ * dsa_detach. Idempotent; where a lock stalled, a second call tries again.
+ *
+ * @returns what went wrong first, wrapped since a callback may throw anything; null when nothing did
+ */
+export function detachArea(s: AreaState): { readonly error: unknown } | null {
   s.attached = false;
-  let clean = true;
+  let failed: { readonly error: unknown } | null = null;
   const first = s.segments[0] ?? null;
   // Segment 0 first: its callback gives the reference back, which unpins the others when it was the last.
-  if (first !== null && first.mapped) first.detach();
-  for (let index = 1; index < s.segments.length; index++) clean = unmapSegment(s, index) && clean;
-  if (s.side !== null) clean = s.side.dropMapping() && clean;
-  return clean;
+  if (first !== null && first.mapped) {
+    try {
+      first.detach();
+    } catch (error) {
+      failed = { error };
+    }
+  } else if (!s.released && s.retry !== null && !s.retry()) failed = { error: areaError(s, 'detach') };
+  let clean = true;
+  // One wait for the control lock is enough.
+  let stalled = failed !== null && s.dsm.owes;
+  for (let index = 1; index < s.segments.length; index++) {
+    if (!unmapSegment(s, index, stalled)) clean = false;
+    stalled = stalled || !clean;
+  }
+  if (s.side !== null) clean = s.side.dropMapping(stalled) && clean;
+  return failed ?? (clean ? null : { error: s.dsm.failureError('detach of an area') });
 }

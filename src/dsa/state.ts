@@ -169,6 +169,8 @@ export class AreaState {
   attached = true;
   /** True once this participant's reference was given back. */
   released = false;
+  /** Gives that reference back, where a lock stalled when the area was left. */
+  retry: (() => boolean) | null = null;
   /** Segment that takePages found; a second result without an object. */
   found = 0;
   /** Total segment size (two words) and freed counter for which all live segments were found mapped here. */

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { DSA_ALLOC_NO_OOM, DsaArea, type DsaPlace, segmentOf } from '../../dist/dsa/dsa.js';
-import { ResourceOwner } from '../../dist/dsm/dsm.js';
+import { Dsm, ResourceOwner } from '../../dist/dsm/dsm.js';
 import {
   another,
   as,
@@ -127,6 +127,46 @@ describe.each(STORES)('on %s', (store) => {
     expect(dsm.stats().segments).toEqual([]);
     expect(codeOf(() => area.releaseInPlace())).toBe('ERR_HEAP_CLOSED');
     expect(codeOf(() => area.allocate(8))).toBe('ERR_HEAP_CLOSED');
+  });
+
+  it('a reference that was taken over by attaching again is no longer that of the first', () => {
+    const dsm = newCluster({ store });
+    const place = { buffer: new SharedArrayBuffer(65536) };
+    const area = DsaArea.createInPlace(dsm, place, 65536);
+    const pointer = area.allocate(3 * MIB);
+    area.detach();
+    const again = DsaArea.attachInPlace(dsm, place);
+    expect(codeOf(() => area.releaseInPlace())).toBe('ERR_HEAP_CLOSED');
+    expect(again.dump()).toContain('refcnt: 1');
+    expect(again.isLive(pointer)).toBe(true);
+    again.releaseInPlace();
+    again.detach();
+    expect(dsm.stats().segments).toEqual([]);
+  });
+
+  it.each(['released', 'released and made again'])('an area that is %s while somebody attaches is gone', (fate) => {
+    const dsm = newCluster({ store });
+    const place = { buffer: new SharedArrayBuffer(65536) };
+    const area = DsaArea.createInPlace(dsm, place, 65536);
+    const other = another(dsm);
+    let next: DsaArea | null = null;
+    // Between the look at the place and the lock of the area.
+    other.attach = (handle) => {
+      const segment = Dsm.prototype.attach.call(other, handle);
+      area.releaseInPlace();
+      area.detach();
+      if (fate !== 'released') next = DsaArea.createInPlace(dsm, place, 65536);
+      return segment;
+    };
+    expect(codeOf(() => DsaArea.attachInPlace(other, place))).toBe('ERR_HEAP_AREA_GONE');
+    expect(dsm.stats().segments).toHaveLength(next === null ? 0 : 1);
+    if (next !== null) {
+      expect((next as DsaArea).dump()).toContain('refcnt: 1');
+      expectSound(next);
+      (next as DsaArea).releaseInPlace();
+      (next as DsaArea).detach();
+    }
+    expect(dsm.stats().segments).toEqual([]);
   });
 
   it('of two participants the last to release ends the area', () => {
