@@ -14,10 +14,10 @@ import { segmentHandlesOf } from './lifecycle.js';
  */
 export function areaSegments(dsm: Dsm, handle: number): { handles: number[]; totalSize: number } {
   const mapping = DsaArea.isAttached(dsm, handle) ? dsm.findMapping(handle) : null;
-  if (mapping !== null) return segmentHandlesOf(mapping, dsm.participant);
+  if (mapping !== null) return segmentHandlesOf(mapping, dsm);
   const area = DsaArea.attach(dsm, handle);
   try {
-    return segmentHandlesOf(dsm.findMapping(handle)!, dsm.participant);
+    return segmentHandlesOf(dsm.findMapping(handle)!, dsm);
   } finally {
     area.detach();
   }

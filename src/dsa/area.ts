@@ -149,7 +149,7 @@ export class DsaArea extends AreaReports {
    */
   static getTotalSizeFromHandle(dsm: Dsm, handle: number): number {
     const mapping = DsaArea.isAttached(dsm, handle) ? dsm.findMapping(handle) : null;
-    if (mapping !== null) return totalSizeOf(mapping, dsm.participant);
+    if (mapping !== null) return totalSizeOf(mapping, dsm);
     const area = DsaArea.attach(dsm, handle);
     const total = area.getTotalSize();
     area.detach();

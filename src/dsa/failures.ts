@@ -78,7 +78,7 @@ export function areaError(s: AreaState, what: string, pointer = 0): SharedHeapEr
     case 'dsm':
       return s.dsm.failureError(what);
     case 'lock':
-      return lwlockFailure(s.p, s.ctl, C_LOCK, s.ns);
+      return lwlockFailure(s.p, s.ctl, C_LOCK, s.ns, s.dsm.tranches);
     case 'stale':
       return new SharedHeapError('ERR_HEAP_STALE_SEGMENT', `${what}: the segment of the pointer was given back`, {
         detail: `pointer ${at}`,

@@ -16,7 +16,6 @@ import {
   lwlockFailure,
   lwlockInitialize,
   lwlockReleaseNewest,
-  type Participant,
 } from '../sync/sync.js';
 import {
   AreaControl,
@@ -236,12 +235,13 @@ export function attachArea(dsm: Dsm, handle: number, fallback: boolean): AreaSta
  *
  * @throws ERR_HEAP_BAD_HANDLE when that segment is not the first of an area, ERR_HEAP_LOCK_STALLED
  */
-export function totalSizeOf(segment: DsmSegment, p: Participant): number {
-  return segmentHandlesOf(segment, p).totalSize;
+export function totalSizeOf(segment: DsmSegment, dsm: Dsm): number {
+  return segmentHandlesOf(segment, dsm).totalSize;
 }
 
 /** {@link totalSizeOf}, with the handles of the live segments, ascending by their index. @throws as that */
-export function segmentHandlesOf(segment: DsmSegment, p: Participant): { handles: number[]; totalSize: number } {
+export function segmentHandlesOf(segment: DsmSegment, dsm: Dsm): { handles: number[]; totalSize: number } {
+  const { participant: p, tranches } = dsm;
   const { handle, i32: words } = segment;
   if (
     segment.mapLength < MINIMUM_AREA_SIZE ||
@@ -250,7 +250,9 @@ export function segmentHandlesOf(segment: DsmSegment, p: Participant): { handles
   ) {
     throw notAnArea(`segment ${handle} of ${segment.mapLength} bytes`);
   }
-  if (lwlockAcquireExclusive(p, words, C_LOCK, handle | 0) === 0) throw lwlockFailure(p, words, C_LOCK, handle | 0);
+  if (lwlockAcquireExclusive(p, words, C_LOCK, handle | 0) === 0) {
+    throw lwlockFailure(p, words, C_LOCK, handle | 0, tranches);
+  }
   const totalSize = ld64(words, C_TOTAL);
   const handles: number[] = [];
   const high = Math.min(ld64(words, C_HIGH), MAX_SEGMENTS - 1);

@@ -142,7 +142,7 @@ class Walk {
   partitionUnderLock(partition: number, atRest: boolean): void {
     const t = this.#t;
     if (!atRest && !lockPartition(t, partition, false)) {
-      this.#f.error('H6', lwlockFailure(t.p, t.control, t.failedLock, t.ns).toString());
+      this.#f.error('H6', lwlockFailure(t.p, t.control, t.failedLock, t.ns, t.area.state.dsm.tranches).toString());
       return;
     }
     try {

@@ -13,6 +13,15 @@ import { another, codeOf, expectSound, MIB, newCluster, STORES } from './helpers
 
 const references = (area: DsaArea) => area.state.ctl[C_REFCNT];
 
+/** The error that `action` throws, as text. */
+function textOf(action: () => unknown): string {
+  try {
+    return `nothing, but ${String(action())}`;
+  } catch (error) {
+    return String(error);
+  }
+}
+
 /** Runs `action` while `holder` has the area lock. */
 function underAreaLock<T>(holder: DsaArea, action: () => T): T {
   const { p, ctl, ns } = holder.state;
@@ -125,6 +134,26 @@ describe.each(STORES)('an area lock that stalls at detach on %s', (store) => {
     expect(references(area)).toBe(2);
     other.leave();
     expect(references(area)).toBe(1);
+  });
+});
+
+describe('the error of a lock that stalls', () => {
+  it('names a registered tranche', () => {
+    const dsm = newCluster({ lockTimeout: 20 });
+    const area = DsaArea.create(dsm, { trancheId: dsm.tranches.newTrancheId('my own locks') });
+    const other = another(dsm);
+    const there = DsaArea.attach(other, area.handle);
+    const calls = [
+      () => there.setSizeLimit(10),
+      () => there.getTotalSize(),
+      () => DsaArea.getTotalSizeFromHandle(other, area.handle),
+      () => there.allocate(100_000),
+      () => there.detach(),
+    ];
+    const texts = underAreaLock(area, () => calls.map((call) => textOf(call)));
+    for (const text of texts) expect(text).toContain('ERR_HEAP_LOCK_STALLED');
+    for (const text of texts) expect(text).toContain('lock "my own locks"');
+    there.detach();
   });
 });
 
