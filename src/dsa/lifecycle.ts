@@ -11,12 +11,7 @@ import type { Dsm, DsmSegment } from '../dsm/dsm.js';
 import { SharedHeapError } from '../errors/errors.js';
 import { FreePageManager } from '../freepage/freepage.js';
 import { ld64, st64, stAllOnes64 } from '../layout/layout.js';
-import {
-  lwlockAcquireExclusive,
-  lwlockFailure,
-  lwlockInitialize,
-  lwlockReleaseNewest,
-} from '../sync/sync.js';
+import { lwlockAcquireExclusive, lwlockFailure, lwlockInitialize, lwlockReleaseNewest } from '../sync/sync.js';
 import {
   AreaControl,
   C_BINS,

@@ -147,7 +147,10 @@ function underLock(c: AreaCensus, sizeClass: number, what: string, check: () => 
     guarded(c, what, check);
   } else if (!lockPool(s, sizeClass)) {
     const word = large ? C_LOCK : poolWord(sizeClass);
-    f.error('K18', `the lock of ${what} cannot be had: ${lwlockFailure(s.p, s.ctl, word, s.ns, s.dsm.tranches).toString()}`);
+    f.error(
+      'K18',
+      `the lock of ${what} cannot be had: ${lwlockFailure(s.p, s.ctl, word, s.ns, s.dsm.tranches).toString()}`,
+    );
   } else {
     if (large || checkForFreedSegments(s)) guarded(c, what, check);
     else f.error('K18', `the area lock cannot be had for ${what}`);

@@ -218,14 +218,14 @@ export class Dsm extends DsmSession {
    * Leaves the cluster: detaches every mapping, newest first, and frees the participant slot. Idempotent. May block on the
    * DSM control lock. Follows dsm_backend_shutdown.
    *
-   * @throws ERR_HEAP_LOCK_SELF while locks are held; nothing has changed then
+   * @throws ERR_HEAP_LOCK_HELD while locks are held; nothing has changed then
    * @throws ERR_HEAP_LOCK_STALLED when references could not be given back. The mappings are gone, but the participant
    *   remains, so that nothing is lost: call it again, or end the thread
    * @throws the first error of a detach callback, after everything was done
    */
   leave(): void {
     if (this.left) return;
-    if (this.participant.nheld > 0) this.participant.leave();
+    this.requireNoLocks();
     this.leaving = true;
     // What was put off before. Where it fails again, others void it once this participant is gone.
     for (const holding of this.holdings.values()) if (!holding.released) holding.retry?.();

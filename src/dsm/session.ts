@@ -13,6 +13,7 @@
 import { SharedHeapError } from '../errors/errors.js';
 import {
   FAIL_POISONED,
+  locksHeld,
   LW_EXCLUSIVE,
   lwlockAcquire,
   lwlockPoison,
@@ -35,6 +36,8 @@ export const ATTENTION_WORD = ClusterControl.attention / 4;
 
 /** A reference that an upper layer holds for this participant. @internal */
 export interface Holding {
+  /** Memory that its locks lie in. */
+  readonly ctl: Int32Array;
   /** True once it was given back, or taken over by another object of the same participant. */
   released: boolean;
   /** Gives it back where a lock stalled before; true when that is done. Null when nothing was tried. */
@@ -108,6 +111,14 @@ export class DsmSession {
     this.owedPins.clear();
     if (!done) this.unlockDamaged();
     return done;
+  }
+
+  /** Before something that cannot be done with locks held. @throws ERR_HEAP_LOCK_HELD @internal */
+  requireNoLocks(): void {
+    if (this.participant.nheld === 0) return;
+    const viewOf = (ns: number): Int32Array | undefined =>
+      ns === CONTROL_NS ? this.control : (this.holdings.get(ns | 0)?.ctl ?? this.mappings.get(ns)?.i32);
+    throw locksHeld(this.participant, viewOf, this.tranches);
   }
 
   /** Tells whether something is owed: the last attempt to get the lock failed. @internal */

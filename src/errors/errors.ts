@@ -41,6 +41,7 @@ export const ERROR_CODES = {
   ERR_HEAP_LOCK_STALLED: 'a lock was not released in time',
   ERR_HEAP_LOCK_SELF: 'the participant holds this lock already',
   ERR_HEAP_LOCK_NOT_HELD: 'the participant does not hold this lock',
+  ERR_HEAP_LOCK_HELD: 'the participant still holds locks',
   ERR_HEAP_TOO_MANY_LOCKS: 'the participant holds as many locks as it may',
   ERR_HEAP_TRANCHE: 'a tranche name or id is not acceptable',
   ERR_HEAP_TIMEOUT: 'a wait ended because its time was over',

@@ -15,6 +15,7 @@ import {
   FAIL_TOO_MANY,
   FAIL_WOULD_BLOCK,
 } from './lwlock-layout.js';
+import { holdNs, holdWord } from './lwlock-held.js';
 import type { Participant } from './participant.js';
 import { MAX_HELD_LOCKS } from './participant-layout.js';
 import { BUILTIN_TRANCHES, lwlockTranche, type TrancheTable } from './tranches.js';
@@ -68,6 +69,35 @@ function lockName(a: Int32Array, i: number, tranches: TrancheTable | undefined):
   const id = lwlockTranche(a, i);
   const name = tranches === undefined ? BUILTIN_TRANCHES.get(id) : tranches.findTrancheName(id);
   return name === undefined ? `lock of tranche ${id}` : `lock "${name}"`;
+}
+
+/** Locks that an error names at most. Lower: the one to look for may be missing; higher: long lines. */
+const MOST_NAMED = 4;
+
+/**
+ * The error for a participant that wants to leave while it holds locks: names them. The thread of `p`; does not block.
+ *
+ * @param viewOf the words of the memory with this number, where the participant can reach it
+ * @param tranches where the locks' names are looked up
+ */
+export function locksHeld(
+  p: Participant,
+  viewOf: (ns: number) => Int32Array | undefined,
+  tranches: TrancheTable,
+): SharedHeapError {
+  const names: string[] = [];
+  for (let at = Math.min(p.nheld, MOST_NAMED) - 1; at >= 0; at--) {
+    const ns = holdNs(p, at);
+    const word = holdWord(p, at);
+    const a = viewOf(ns);
+    const name = a === undefined ? 'a lock' : lockName(a, word, tranches);
+    names.push(`${name} at byte ${word * 4} of memory ${ns}`);
+  }
+  const more = p.nheld > MOST_NAMED ? ` and ${p.nheld - MOST_NAMED} more` : '';
+  return new SharedHeapError('ERR_HEAP_LOCK_HELD', 'a participant must release its locks before it leaves', {
+    detail: `participant ${p.slot} holds ${names.join(', ')}${more}`,
+    hint: 'Release them, or call this again when what holds them is done.',
+  });
 }
 
 function detailOf(p: Participant): string {

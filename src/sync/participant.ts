@@ -191,12 +191,12 @@ export class Participant {
    * Gives the slot back. Asynchronous waits that are still pending fail with ERR_HEAP_CLOSED. A second call does
    * nothing. The owning thread; does not block.
    *
-   * @throws ERR_HEAP_LOCK_SELF when locks are still held; nothing has changed then
+   * @throws ERR_HEAP_LOCK_HELD when locks are still held; nothing has changed then
    */
   leave(): void {
     if (this.closed) return;
     if (this.nheld > 0) {
-      throw new SharedHeapError('ERR_HEAP_LOCK_SELF', 'a participant must release its locks before it leaves', {
+      throw new SharedHeapError('ERR_HEAP_LOCK_HELD', 'a participant must release its locks before it leaves', {
         detail: `slot ${this.slot} holds ${this.nheld} locks`,
         hint: 'call release() for each of them, or lwlockReleaseAll()',
       });

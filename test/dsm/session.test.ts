@@ -162,13 +162,24 @@ describe.each(STORES)('leaving on %s', (store) => {
   it('is refused while locks are held, and changes nothing then', () => {
     const dsm = makeCluster(store);
     const segment = make(dsm, 4096);
-    lwlockInitialize(segment.i32, 0, 1000);
-    const lock = new LWLock(dsm.participant, { i32: segment.i32, ns: segment.handle }, 0);
-    lock.acquire();
+    const tranche = dsm.tranches.newTrancheId('mine');
+    const locks = [0, 1, 2, 3, 4, 5].map((n) => {
+      lwlockInitialize(segment.i32, 4 * n, tranche);
+      return new LWLock(dsm.participant, { i32: segment.i32, ns: segment.handle }, 16 * n);
+    });
+    locks[1]!.acquire();
     const before = dsm.stats();
-    expect(codeOf(() => dsm.leave())).toBe('ERR_HEAP_LOCK_SELF');
+    const error = errorOf(() => dsm.leave());
+    expect([error.code, error.detail]).toEqual([
+      'ERR_HEAP_LOCK_HELD',
+      `participant 0 holds lock "mine" at byte 16 of memory ${segment.handle}`,
+    ]);
     expect([dsm.stats(), segment.mapped]).toEqual([before, true]);
-    lock.release();
+    for (const n of [0, 2, 3, 4, 5]) locks[n]!.acquire();
+    expect(errorOf(() => dsm.leave()).detail).toMatch(
+      /^participant 0 holds( lock "mine" at byte \d+ of memory \d+,?){4} and 2 more$/,
+    );
+    for (const lock of locks) lock.release();
     dsm.leave();
   });
 

@@ -67,7 +67,7 @@ describe('joining and leaving', () => {
     lwlockInitialize(i32, LOCK, 34);
     const a = join();
     lwlockAcquire(a, i32, LOCK, 0, LW_EXCLUSIVE);
-    expect(() => a.leave()).toThrow(expect.objectContaining({ code: 'ERR_HEAP_LOCK_SELF' }));
+    expect(() => a.leave()).toThrow(expect.objectContaining({ code: 'ERR_HEAP_LOCK_HELD' }));
     expect([a.closed, table.isAlive(0), a.nheld]).toEqual([false, true, 1]);
     lwlockRelease(a, i32, LOCK, 0);
     a.leave();
