@@ -38,6 +38,8 @@ export class SharedHeap extends HeapObjects {
   readonly #named: NamedObjects;
   readonly #maps = new HeapMaps();
   readonly #stops = new Set<() => void>();
+  /** The area from the first {@link close} on until one has succeeded. */
+  #ending: DsaArea | null = null;
 
   private constructor(dsm: Dsm, area: DsaArea) {
     if (!(dsm instanceof Dsm)) {
@@ -303,28 +305,29 @@ export class SharedHeap extends HeapObjects {
   /**
    * Ends this attachment. The last one to close releases the heap and everything in it.
    *
-   * Views that this object gave out are void from now on. Calling it again does nothing.
+   * Views that this object gave out are void from now on. Calling it again does nothing, unless an error came out: then
+   * it goes on where it could not.
    *
-   * @throws ERR_HEAP_LOCK_STALLED. Any attached thread; may block on the area lock. Follows dsa_detach.
+   * @throws ERR_HEAP_LOCK_HELD while this object holds locks of the heap; nothing has changed then
+   * @throws ERR_HEAP_LOCK_STALLED when not everything could be given back. This object is closed all the same, and
+   *   calling it again tries again. Any attached thread; may block on the area lock. Follows dsa_detach.
    */
   close(): void {
-    const { area } = this;
-    if (area === null) return;
+    if (this.#dsm.participant.closed) return;
+    this.#dsm.requireNoLocks();
     for (const stop of this.#stops) stop();
+    this.#ending ??= this.area;
     this.forget();
-    try {
-      this.#named.close();
-    } finally {
-      this.#leave(area);
+    let failed: { readonly error: unknown } | null = null;
+    for (const step of [() => this.#named.close(), () => this.#ending?.detach(), () => this.#dsm.leave()]) {
+      try {
+        step();
+      } catch (error) {
+        failed ??= { error };
+      }
     }
-  }
-
-  #leave(area: DsaArea): void {
-    try {
-      area.detach();
-    } finally {
-      this.#dsm.leave();
-    }
+    if (this.#dsm.participant.closed) this.#ending = null;
+    if (failed !== null) throw failed.error;
   }
 
   /** {@link close}, for `using heap = SharedHeap.attach(handle)`. */
