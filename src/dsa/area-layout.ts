@@ -11,7 +11,7 @@
  * end. The fields of PostgreSQL 17+ (initial and maximum segment size) and the handle of the side segment live there.
  */
 
-import { array, dp, i32, lock, size, struct, u16, u32 } from '../layout/layout.js';
+import { agreementHash, array, dp, i32, lock, size, struct, u16, u32 } from '../layout/layout.js';
 
 const AREA = 'written and read under the area lock';
 const POOL = 'written and read under the lock of its pool';
@@ -89,6 +89,21 @@ export const AreaControl = struct(
   },
   6176,
 );
+
+/**
+ * Version of what the layouts do not say: states in the state table, bits of page map entries, links without pointers.
+ * To be raised with any change of them.
+ */
+const AREA_VERSION = 1;
+/** Layouts that all participants of an area must agree on, besides those of the cluster. */
+export const AREA_AGREED: readonly string[] = [
+  'dsa_segment_header',
+  'dsa_area_span',
+  'dsa_area_pool',
+  'dsa_area_control',
+];
+/** Hash over them. */
+export const AREA_LAYOUT_HASH: number = agreementHash(AREA_VERSION, AREA_AGREED);
 
 /** Offset of the page manager in segment 0 and in the others. */
 export const FPM_AT_FIRST = AreaControl.SIZEOF;

@@ -1,9 +1,15 @@
 /** Checks at the edge of an area: options, places, sizes, flags. Nothing is touched before they pass. */
 
-import { Dsm, DsmSegment, requireInteger } from '../dsm/dsm.js';
+import { Dsm, DsmSegment, LAYER_DSA, requireInteger } from '../dsm/dsm.js';
 import { SharedHeapError } from '../errors/errors.js';
 import { TRANCHE_DSA } from '../sync/sync.js';
-import { DEFAULT_INIT_SEGMENT_SIZE, FIXED_BYTES_FIRST, MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE } from './area-layout.js';
+import {
+  AREA_LAYOUT_HASH,
+  DEFAULT_INIT_SEGMENT_SIZE,
+  FIXED_BYTES_FIRST,
+  MAX_SEGMENT_SIZE,
+  MIN_SEGMENT_SIZE,
+} from './area-layout.js';
 import { PAGE_SIZE } from './size-classes.js';
 
 /** Options of a new area. */
@@ -56,7 +62,10 @@ function minimumAreaSize(): number {
   return pages * PAGE_SIZE;
 }
 
-/** @throws ERR_HEAP_BAD_ARGUMENT when `dsm` is no participant, ERR_HEAP_CLOSED when it has left */
+/**
+ * @throws ERR_HEAP_BAD_ARGUMENT when `dsm` is no participant, ERR_HEAP_CLOSED when it has left, ERR_HEAP_VERSION when
+ *   another participant uses areas of another layout
+ */
 export function checkParticipant(dsm: unknown): void {
   if (!(dsm instanceof Dsm)) {
     throw new SharedHeapError('ERR_HEAP_BAD_ARGUMENT', 'not a participant of a cluster', {
@@ -65,6 +74,7 @@ export function checkParticipant(dsm: unknown): void {
     });
   }
   dsm.requireOpen();
+  dsm.requireLayer(LAYER_DSA, AREA_LAYOUT_HASH);
 }
 
 /** @throws ERR_HEAP_BAD_OPTION */

@@ -12,7 +12,7 @@
  * no key ever changes its partition.
  */
 
-import { array, dp, i32, lock, nested, size, struct, u32 } from '../layout/layout.js';
+import { agreementHash, array, dp, i32, lock, nested, size, struct, u32 } from '../layout/layout.js';
 
 const PARTITION = 'written under the exclusive, read under any mode of the lock of its partition';
 const ALL = 'written with all partition locks held exclusively, read under any one of them';
@@ -59,6 +59,11 @@ const DshashItem = struct(
   },
   16,
 );
+
+/** Layouts that all users of hash tables must agree on, besides those of areas. */
+export const DSHASH_AGREED: readonly string[] = ['dshash_partition', 'dshash_table_control', 'dshash_table_item'];
+/** Hash over them; its version counts changes that no layout shows, such as another hash function. */
+export const DSHASH_LAYOUT_HASH: number = agreementHash(1, DSHASH_AGREED);
 
 /** Tells a table from other memory; C's number. */
 export const DSHASH_MAGIC = 0x75ff6a20;

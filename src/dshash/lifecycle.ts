@@ -6,7 +6,7 @@
  */
 
 import { DSA_ALLOC_HUGE, DSA_ALLOC_NO_OOM, DSA_ALLOC_ZERO, DsaArea } from '../dsa/dsa.js';
-import { requireInteger } from '../dsm/dsm.js';
+import { LAYER_DSHASH, requireInteger } from '../dsm/dsm.js';
 import { SharedHeapError } from '../errors/errors.js';
 import type { DsaPointer } from '../layout/layout.js';
 import { lwlockInitialize } from '../sync/sync.js';
@@ -18,6 +18,7 @@ import {
   C_PARTITIONS,
   C_SIZE_LOG2,
   C_TRANCHE,
+  DSHASH_LAYOUT_HASH,
   DSHASH_MAGIC,
   DshashControl,
   ITEM_HEADER,
@@ -86,6 +87,7 @@ export function createTable(area: DsaArea, params: DshashParameters<never>): Tab
  * @param sizeLog2 buckets to begin with, as a power of two, at least 7
  */
 export function makeTable(area: DsaArea, trancheId: number, sizeLog2: number): TableState {
+  area.state.dsm.requireLayer(LAYER_DSHASH, DSHASH_LAYOUT_HASH);
   area.state.dsm.tranches.trancheName(trancheId);
   const control = area.allocate(DshashControl.SIZEOF);
   let buckets: DsaPointer = 0 as DsaPointer;
@@ -122,9 +124,10 @@ function openState(area: DsaArea, handle: DsaPointer): TableState {
   return new TableState(area, handle, words, wordIndex(loOf(handle), hi), area.lockSpace(hi >>> 8));
 }
 
-/** @throws ERR_HEAP_BAD_HANDLE when no table lies there */
+/** @throws ERR_HEAP_BAD_HANDLE when no table lies there, ERR_HEAP_VERSION when tables have another layout there */
 export function attachTable(area: DsaArea, handle: unknown): TableState {
   checkArea(area);
+  area.state.dsm.requireLayer(LAYER_DSHASH, DSHASH_LAYOUT_HASH);
   const live = typeof handle === 'number' && handle > 0 && area.isLive(handle as DsaPointer);
   const t =
     live && area.sizeOf(handle as DsaPointer) >= DshashControl.SIZEOF ? openState(area, handle as DsaPointer) : null;

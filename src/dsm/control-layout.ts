@@ -12,7 +12,7 @@
  * anybody, and never changes; that is what "frozen" means in the guards.
  */
 
-import { array, i32, layoutHash, lock, size, struct, u32 } from '../layout/layout.js';
+import { agreementHash, array, i32, lock, size, struct, u32 } from '../layout/layout.js';
 
 const FROZEN = 'frozen: written by the creator before the handle is published, read by all';
 const CONTROL_LOCK = 'written and read under the DSM control lock';
@@ -36,7 +36,7 @@ export const ClusterControl = struct(
     participants_at: u32(FROZEN),
     dsm_at: u32(FROZEN),
     fresh_page: u32(`${CONTROL_LOCK}; pages from here on were never handed out`),
-    peak_pages: u32('zero; nobody writes or reads it yet'),
+    reserved0: u32('zero'),
     attention: i32('atomic add by whoever wants to be heard on `buffers`; read plainly by every heap call'),
     control_lock: lock('protects the slots below and the page manager of the region'),
     registry_lock: lock('protects the registry fields below; held for a few words, never while anything is made'),
@@ -48,7 +48,11 @@ export const ClusterControl = struct(
     registry_table: size(`${REGISTRY_LOCK}, before the state; pointer of the registry's table in that area`),
     registry_changes: i32('atomic: counts names that became ready or were given up; the futex of those who wait'),
     registry_waiters: i32('atomic: threads that wait for it; too high after one was killed, which costs a notify'),
-    reserved: array(92, u32('zero')),
+    layers: array(
+      4,
+      u32('atomic: 0, or the hash of the layouts of a layer above, see LAYER_DSA; set once by its first user'),
+    ),
+    reserved: array(88, u32('zero')),
   },
   512,
 );
@@ -112,24 +116,35 @@ export const DEFAULT_PARTICIPANTS = 64;
 /** Most participants: every wake-up may look at each of them once. */
 export const MAX_CLUSTER_PARTICIPANTS = 800;
 
-/** Layouts that two participants must agree on. */
-const AGREED = [
+/**
+ * Places in `layers`: this layer cannot know the layouts of those that stand on it, so each brings the hash of its own
+ * when a participant first uses it. New ones come at the end, 4 at most.
+ */
+export const LAYER_DSA = 0;
+export const LAYER_DSHASH = 1;
+
+/** Layouts of this layer and those below that two participants must agree on. */
+export const CONTROL_AGREED: readonly string[] = [
   'cluster_control',
   'dsm_control_header',
   'dsm_control_item',
   'participant_table',
   'participant_slot',
   'held_lock',
+  'lwlock_user_tranche',
+  'lwlock_tranche_table',
   'LWLock',
+  'ConditionVariable',
+  'Barrier',
   'FreePageManager',
+  'FreePageSpanLeader',
+  'FreePageBtreeHeader',
+  'FreePageBtreeLeafKey',
+  'FreePageBtreeInternalKey',
+  'FreePageBtree',
 ];
 
-/**
- * Hash over the layouts that two participants must agree on. One after the other: layouts are declared in the order in
- * which modules happen to be loaded, and that may be another one in another thread.
- */
+/** Hash over them. */
 export function controlLayoutHash(): number {
-  let hash = 0;
-  for (const name of AGREED) hash = (Math.imul(hash, 31) + layoutHash([name])) | 0;
-  return hash >>> 0;
+  return agreementHash(0, CONTROL_AGREED);
 }

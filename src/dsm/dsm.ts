@@ -2,7 +2,14 @@
 
 export type { DsmOptions } from './bootstrap.js';
 export { Dsm, DSM_CREATE_NULL_IF_MAXSEGMENTS } from './cluster.js';
-export { DEFAULT_PARTICIPANTS, MAX_CLUSTER_PARTICIPANTS, MAX_SLOTS, REGISTRY_ROOT } from './control-layout.js';
+export {
+  DEFAULT_PARTICIPANTS,
+  LAYER_DSA,
+  LAYER_DSHASH,
+  MAX_CLUSTER_PARTICIPANTS,
+  MAX_SLOTS,
+  REGISTRY_ROOT,
+} from './control-layout.js';
 export type { DsmFailure } from './failures.js';
 export { type Finding, Findings, type Severity } from './findings.js';
 export { PAGE_SIZE } from './impl.js';

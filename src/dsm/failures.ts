@@ -33,6 +33,14 @@ export function controlLockFailure(p: Participant): SharedHeapError {
   return lwlockFailure(p, p.control, CONTROL_LOCK, CONTROL_NS);
 }
 
+/** The error for shared memory that another version of this library has laid out. */
+export function otherVersion(what: string, theirs: number, mine: number): SharedHeapError {
+  return new SharedHeapError('ERR_HEAP_VERSION', 'the cluster was laid out by another version of this library', {
+    detail: `layout of ${what} ${theirs.toString(16)}, here ${mine.toString(16)}`,
+    hint: 'Let all threads load the same copy of sharedheap.',
+  });
+}
+
 function outOfMemory(what: string, parts: ClusterParts): SharedHeapError {
   const { kind } = parts.impl;
   const longest = parts.impl.largest() * PAGE_SIZE;

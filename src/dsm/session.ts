@@ -10,6 +10,7 @@
  * the bitmap in its slot; an owed pin stays on, which `verify` reports.
  */
 
+import { compareExchange } from '#atomic';
 import { SharedHeapError } from '../errors/errors.js';
 import {
   FAIL_POISONED,
@@ -25,7 +26,7 @@ import {
 import type { ClusterParts } from './bootstrap.js';
 import type { SlotArray } from './control.js';
 import { ClusterControl } from './control-layout.js';
-import { CONTROL_LOCK, CONTROL_NS, type DsmFailure, dsmError } from './failures.js';
+import { CONTROL_LOCK, CONTROL_NS, type DsmFailure, dsmError, otherVersion } from './failures.js';
 import { type DsmImpl, PAGE_SIZE } from './impl.js';
 import { dropAllReferences, dropReference, noteReference } from './references.js';
 import type { ResourceOwner } from './resource-owner.js';
@@ -33,6 +34,8 @@ import { DsmSegment, type MappingFacts } from './segment.js';
 
 /** Word of the control memory that others bump to be heard on `buffers`; compare it with {@link DsmSession.attentionSeen}. @internal */
 export const ATTENTION_WORD = ClusterControl.attention / 4;
+
+const LAYERS = ClusterControl.layers / 4;
 
 /** A reference that an upper layer holds for this participant. @internal */
 export interface Holding {
@@ -111,6 +114,19 @@ export class DsmSession {
     this.owedPins.clear();
     if (!done) this.unlockDamaged();
     return done;
+  }
+
+  /**
+   * Makes sure that all participants of the cluster have the same layouts of a layer above this one. Does not block.
+   *
+   * @param layer LAYER_DSA, say
+   * @param hash over its layouts, see `agreementHash`
+   * @throws ERR_HEAP_VERSION @internal
+   */
+  requireLayer(layer: number, hash: number): void {
+    const mine = hash | 0 || 1;
+    const theirs = compareExchange(this.control, LAYERS + layer, 0, mine);
+    if (theirs !== 0 && theirs !== mine) throw otherVersion(`layer ${layer}`, theirs >>> 0, mine >>> 0);
   }
 
   /** Before something that cannot be done with locks held. @throws ERR_HEAP_LOCK_HELD @internal */

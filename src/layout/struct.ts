@@ -146,6 +146,19 @@ export function allStructs(): readonly StructInfo[] {
 }
 
 /**
+ * Hash over layouts that participants must agree on, one after the other: layouts are declared in the order in which
+ * modules happen to be loaded, and that may be another one in another thread.
+ *
+ * @param version of what no layout says: the meaning of values, tables without a layout
+ * @param structs names of the layouts; all must be declared by now
+ */
+export function agreementHash(version: number, structs: readonly string[]): number {
+  let hash = version;
+  for (const name of structs) hash = (Math.imul(hash, 31) + layoutHash([name])) | 0;
+  return hash >>> 0;
+}
+
+/**
  * FNV-1a hash (32 bits) over names, offsets and sizes of the given layouts: changes whenever the layout does.
  *
  * @param structs names of the layouts that matter

@@ -219,7 +219,7 @@ interface Field {
 const FIELDS: readonly Field[] = allStructs().find((s) => s.name === ClusterControl.NAME)!.rows;
 
 /** Fields that say nothing that could be wrong: anything may stand there. */
-const FREE = ['cluster_id', 'peak_pages', 'attention', 'control_lock', 'reserved'];
+const FREE = ['cluster_id', 'reserved0', 'attention', 'control_lock', 'layers', 'reserved'];
 
 /** Values that a frozen field cannot have, given those that it has; each as its words, low first. */
 function nonsense({ name, size }: Field, [lo, hi]: number[], dsm: Dsm): number[][] {
