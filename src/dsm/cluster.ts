@@ -251,4 +251,5 @@ function releaseMappings(parts: ClusterParts, gone: Participant): void {
   if (lwlockAcquire(gone, control, CONTROL_LOCK, CONTROL_NS, LW_EXCLUSIVE) === 0) throw controlLockFailure(gone);
   if (!dropAllReferences(slots, impl, gone)) lwlockPoison(gone, control, CONTROL_LOCK, CONTROL_NS);
   lwlockRelease(gone, control, CONTROL_LOCK, CONTROL_NS);
+  impl.sweep();
 }

@@ -80,6 +80,14 @@ export class BuffersImpl implements DsmImpl {
     }
   }
 
+  sweep(): void {
+    try {
+      this.exchange.sweep();
+    } catch {
+      // The own table is swept then; the others' when the next one is found gone.
+    }
+  }
+
   close(): void {
     this.exchange.close();
   }

@@ -92,5 +92,7 @@ export class RegionImpl implements DsmImpl {
 
   attend(): void {}
 
+  sweep(): void {}
+
   close(): void {}
 }

@@ -55,6 +55,11 @@ export interface DsmImpl {
   known(): [handle: number, buffer: SharedArrayBuffer][];
   /** Answers requests of other participants; cheap when there are none. */
   attend(): void;
+  /**
+   * Has everybody compare what they keep with the control memory. After a participant was found gone, whose last words
+   * may not have come through; does not throw.
+   */
+  sweep(): void;
   /** Releases what this participant holds of the store. */
   close(): void;
 }

@@ -1,10 +1,12 @@
 /** Threads that end without a word: their slots, mappings and references are taken back. */
 import { execFile } from 'node:child_process';
+import { BroadcastChannel } from 'node:worker_threads';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Piscina } from 'piscina';
 import { describe, expect, it } from 'vitest';
 import { Dsm } from '../../dist/dsm/dsm.js';
+import { CONFIRM_AFTER_MS } from '../../dist/platform/buffers.js';
 import { lwlockInitialize } from '../../dist/sync/sync.js';
 import {
   codeOf,
@@ -161,6 +163,35 @@ describe.runIf(process.platform === 'linux')('a thread that has ended', () => {
     expect(dsm.stats()).toMatchObject({ participants: 2, segments: [{ references: 1 }] });
     requireSound(dsm);
     holder.leave();
+    dsm.leave();
+  });
+});
+
+describe('buffers of segments whose end was not heard of', () => {
+  it('are dropped everywhere when a participant is found gone', async () => {
+    const dsm = makeCluster('buffers', { participants: 4 });
+    const threads = new Pool();
+    const other = Dsm.join(dsm.handle);
+    const kept = make(other, 100);
+    const lost = make(other, 100);
+    const member = threads.start(dsm.handle);
+    // Only what has been seen to be live once is not looked at again by itself.
+    await new Promise((resolve) => setTimeout(resolve, CONFIRM_AFTER_MS + 20));
+    dsm.attend();
+    const { postMessage } = BroadcastChannel.prototype;
+    BroadcastChannel.prototype.postMessage = function (this: BroadcastChannel, message: { t: string }) {
+      if (message.t !== 'gone') postMessage.call(this, message);
+    };
+    lost.detach();
+    BroadcastChannel.prototype.postMessage = postMessage;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(dsm.impl.known().map(([handle]) => handle)).toEqual([kept.handle, lost.handle]);
+    await member.end();
+    other.markDead(member.threadId);
+    expect(dsm.impl.known().map(([handle]) => handle)).toEqual([kept.handle]);
+    kept.detach();
+    requireEmpty(dsm);
+    other.leave();
     dsm.leave();
   });
 });
