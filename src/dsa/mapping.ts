@@ -131,7 +131,7 @@ export function unmapSegment(s: AreaState, index: number, unlessOwing = false): 
   s.maps[index]!.state = NO_STATE;
   s.maps[index]!.pages = 0;
   s.fpm[index] = null;
-  for (const known of s.active) known.hi = -1;
+  for (const known of s.active) known.forget();
   return segment === null || segment.dropMapping(unlessOwing);
 }
 

@@ -13,7 +13,7 @@
 import { load, store } from '#atomic';
 import type { DsmSegment } from '../dsm/dsm.js';
 import { SharedHeapError, show } from '../errors/errors.js';
-import { now, park, parkUntilAborted } from '../platform/platform.js';
+import { now, park, parkUntilAborted, throwIfAborted } from '../platform/platform.js';
 import type { Participant } from '../sync/sync.js';
 import { BYTES_READ, BYTES_WRITTEN, DETACHED, RECEIVER_WAIT, SENDER_WAIT } from './layout.js';
 import { MessageQueue, type MqParty } from './queue.js';
