@@ -125,7 +125,7 @@ describe.each(STORES)('on %s', (store) => {
     expect(total(heap)).toBe(heap.stats().reservedBytes);
     const checks = heap.verify().checks;
     expect(heap.verify({ quiescent: false })).toMatchObject({ ok: true, findings: [] });
-    registry.block('another', 'map', 500, () => {});
+    registry.block('another', 'condition', 500, () => {});
     expect(heap.verify()).toMatchObject({ ok: true, findings: [] });
     expect(heap.verify().checks).toBeGreaterThan(checks);
   });

@@ -13,6 +13,8 @@ const OTHERWISE: Readonly<Record<string, string>> = {
   registry_entry: 'in the hash of the registry, which lies beside its handle',
   heap_map: 'in a block of the registry, which compares kind and size',
   heap_map_store: 'as heap_map',
+  heap_queue: 'by the magic number and the capacity in it, against the block',
+  heap_queue_block: 'as heap_map',
   shm_toc: 'by the magic number that its users choose, as in C',
   shm_toc_entry: 'as shm_toc',
   shm_mq: 'named by those who make it, as in C',
