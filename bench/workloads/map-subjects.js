@@ -22,8 +22,7 @@
  */
 
 import { createRequire } from 'node:module';
-import { DsaArea, Dsm } from 'sharedheap/core';
-import { HeapMaps } from '../../dist/heap/maps.js';
+import { SharedHeap } from 'sharedheap';
 
 const require = createRequire(import.meta.url);
 /** @type {any} Its types name a module member that is not there. */
@@ -35,37 +34,16 @@ const KEY_SIZE = 16;
 const VALUE_SIZE = 16;
 /** Room beside the entries for maps of a fixed size. */
 const SPARE = 1.3;
+const NAME = 'terms';
 const OPTIONS = /** @type {const} */ ({ key: 'string', value: 'number' });
 
-/**
- * Opens the map whose block lies at `pointer`, which `heap.map` finds by name.
- *
- * @param {DsaArea} area
- * @param {number} pointer
- * @param {number} capacity 0 when the map exists
- */
-function openOurs(area, pointer, capacity) {
-  const place = { i32: area.resolve(0), word: pointer / 4 };
-  const registry = {
-    /** @param {string} _name @param {'map'} _kind @param {number} _size @param {(block: typeof place) => void} init */
-    block(_name, _kind, _size, init) {
-      if (capacity > 0) init(place);
-      return place;
-    },
-  };
-  return new HeapMaps().open(area, () => registry, 'm', { ...OPTIONS, capacity });
-}
-
-/** Heaps that this thread is attached to, by the number of their area. @type {Map<number, { dsm: Dsm, area: DsaArea }>} */
+/** Heaps that this thread is attached to, by their area. @type {Map<number, SharedHeap>} */
 const attached = new Map();
 
-/** @param {{ cluster: any, area: number }} shared */
-function attach({ cluster, area: handle }) {
-  const known = attached.get(handle);
-  if (known !== undefined) return known;
-  const dsm = Dsm.join(cluster);
-  const heap = { dsm, area: DsaArea.attach(dsm, handle) };
-  attached.set(handle, heap);
+/** @param {import('sharedheap').HeapHandle} handle */
+function attach(handle) {
+  const heap = attached.get(handle.area) ?? SharedHeap.attach(handle);
+  attached.set(handle.area, heap);
   return heap;
 }
 
@@ -76,27 +54,20 @@ const OURS = {
   peer: false,
   writers: 'many',
   make(entries) {
-    const dsm = Dsm.create();
-    const area = DsaArea.create(dsm);
-    const pointer = area.allocate(64);
-    const map = openOurs(area, pointer, entries);
-    const close = () => {
-      area.detach();
-      dsm.leave();
-    };
-    return { share: () => ({ cluster: dsm.handle, area: area.handle, pointer }), map, close };
+    const heap = SharedHeap.create();
+    const map = heap.map(NAME, { ...OPTIONS, capacity: entries });
+    return { share: () => heap.handle, map, close: () => heap.close() };
   },
   enter: attach,
-  open(shared) {
-    const { dsm, area } = attach(shared);
-    const map = openOurs(area, shared.pointer, 0);
+  open(handle) {
+    const heap = attach(handle);
+    const map = heap.map(NAME, OPTIONS);
     return {
       set: (key, value) => map.set(key, value),
       get: (key) => map.get(key),
       close() {
-        attached.delete(shared.area);
-        area.detach();
-        dsm.leave();
+        attached.delete(handle.area);
+        heap.close();
       },
     };
   },

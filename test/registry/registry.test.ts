@@ -475,3 +475,16 @@ describe.each(STORES)('on %s', (store) => {
     });
   });
 });
+
+it('gives a block a number of its memory that locks take, also where the handle has its highest bit set', () => {
+  let n = 0;
+  // Handles are twice the number drawn: all of these are above 2^31.
+  const { dsm, registry } = newRegistry('region', { random: () => 0x60000000 + n++ });
+  const { i32, word, ns } = registry.block('a', 'lock', 16, nothing);
+  expect(ns).toBeGreaterThan(2 ** 31);
+  LWLock.initialize({ i32, ns }, word * 4, TRANCHE_DSA, dsm.tranches);
+  const lock = new LWLock(dsm.participant, { i32, ns }, word * 4);
+  lock.acquire();
+  expect(lock.heldByMe()).toBe(true);
+  lock.release();
+});
