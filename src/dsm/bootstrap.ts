@@ -189,14 +189,15 @@ export function buildCluster(options: DsmOptions): ClusterParts {
 /**
  * Finds the parts of an existing cluster.
  *
+ * @param wait milliseconds to wait for a buffer, by default those of the creator
  * @throws ERR_HEAP_BAD_HANDLE, ERR_HEAP_VERSION, ERR_HEAP_UNSUPPORTED
  */
-export function joinCluster(value: unknown): ClusterParts {
+export function joinCluster(value: unknown, wait?: number): ClusterParts {
   const handle: DsmClusterHandle = requireClusterHandle(value);
   const { control: memory, store, segments, attachTimeout, lockTimeout } = handle;
   requireSaneControl(memory, store);
   if (store === 'buffers') requireBuffersSupport();
-  return assemble(memory, store, segments, secureRandom, attachTimeout, lockTimeout);
+  return assemble(memory, store, segments, secureRandom, wait ?? attachTimeout, lockTimeout);
 }
 
 function assemble(

@@ -40,15 +40,20 @@ export class Dsm extends DsmSession {
    * participants whose threads are gone. Any thread; may block on the DSM control lock.
    *
    * @param handle `dsm.handle` of any participant
-   * @param options `lockTimeout` in ms, default that of the creator
+   * @param options `lockTimeout` and `attachTimeout` in ms, by default those of the creator
    * @throws ERR_HEAP_BAD_HANDLE, ERR_HEAP_BAD_OPTION, ERR_HEAP_VERSION, ERR_HEAP_PARTICIPANT_SLOTS, ERR_HEAP_UNSUPPORTED,
    *   ERR_HEAP_LOCK_STALLED
    */
-  static join(handle: DsmClusterHandle, options: { lockTimeout?: number | undefined } = {}): Dsm {
+  static join(
+    handle: DsmClusterHandle,
+    options: { lockTimeout?: number | undefined; attachTimeout?: number | undefined } = {},
+  ): Dsm {
     requireObject(options);
-    const { lockTimeout } = options;
-    if (lockTimeout !== undefined) requireInteger(lockTimeout, 0, MAX_TIMEOUT, 'lockTimeout', 'ERR_HEAP_BAD_OPTION');
-    const parts = joinCluster(handle);
+    const { lockTimeout, attachTimeout } = options;
+    for (const [name, ms] of Object.entries({ lockTimeout, attachTimeout })) {
+      if (ms !== undefined) requireInteger(ms, 0, MAX_TIMEOUT, name, 'ERR_HEAP_BAD_OPTION');
+    }
+    const parts = joinCluster(handle, attachTimeout);
     return Dsm.enter(parts, lockTimeout ?? parts.lockTimeout);
   }
 

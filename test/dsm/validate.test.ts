@@ -76,6 +76,7 @@ describe.each(STORES)('bad input on %s', (store) => {
     expect(codes([null, 1, 'x', true], (options) => Dsm.join(handle, options))).toEqual(['ERR_HEAP_BAD_OPTION']);
     const timeouts = [...NO_COUNT.filter((t) => t !== 0), 2 ** 31, 1n];
     expect(codes(timeouts, (lockTimeout) => Dsm.join(handle, { lockTimeout }))).toEqual(['ERR_HEAP_BAD_OPTION']);
+    expect(codes(timeouts, (attachTimeout) => Dsm.join(handle, { attachTimeout }))).toEqual(['ERR_HEAP_BAD_OPTION']);
   });
 
   it('create: options of a cluster', () => {
