@@ -13,7 +13,7 @@
 
 import { DsaArea } from '../dsa/dsa.js';
 import { Dsm } from '../dsm/dsm.js';
-import { SharedHeapError } from '../errors/errors.js';
+import { isSharedHeapError, SharedHeapError } from '../errors/errors.js';
 import { type AllocationRow, allocations } from '../inspect/inspect.js';
 import { HANDLE_KIND, HANDLE_VERSION, type HeapHandle, requireHandle } from './handle.js';
 import type { HeapMap } from './map.js';
@@ -31,6 +31,17 @@ import { SharedQueue } from './queue.js';
 import { parseSize, type Size } from './sizes.js';
 import { type HeapReport, type HeapStats, heapStats, verifyHeap, type VerifyOptions } from './stats.js';
 import { type Watchable, watchThreads } from './watch.js';
+
+/** The error of an attach that came too late. */
+function heapGone(cause: SharedHeapError): SharedHeapError {
+  return new SharedHeapError('ERR_HEAP_AREA_GONE', 'the heap was closed by its last participant', {
+    detail: cause.detail,
+    hint: 'Keep it open as long as threads may start: close it after a pool was destroyed, since a pool may replace a worker that ends.',
+    sqlState: cause.sqlState,
+    pgMessage: cause.pgMessage,
+    cause,
+  });
+}
 
 /** A heap that several threads share. See {@link SharedHeap.create} and {@link SharedHeap.attach}. */
 export class SharedHeap extends HeapObjects {
@@ -90,8 +101,12 @@ export class SharedHeap extends HeapObjects {
   static attach(handle: HeapHandle, options?: AttachOptions): SharedHeap {
     const checked = requireHandle(handle);
     const timeouts = checkAttachOptions(options);
-    const dsm = Dsm.join({ ...checked.dsm, ...timeouts });
-    return SharedHeap.#enter(dsm, () => DsaArea.attach(dsm, checked.area, { fallback: true }));
+    const dsm = Dsm.join(checked.dsm, timeouts);
+    try {
+      return SharedHeap.#enter(dsm, () => DsaArea.attach(dsm, checked.area, { fallback: true }));
+    } catch (error) {
+      throw isSharedHeapError(error) && error.code === 'ERR_HEAP_AREA_GONE' ? heapGone(error) : error;
+    }
   }
 
   static #enter(dsm: Dsm, enter: () => DsaArea): SharedHeap {
