@@ -29,6 +29,8 @@ export const MAX_PARTICIPANTS = 65536;
 export const SLOT_FREE = 0;
 /** `state`: the slot is in use. */
 export const SLOT_LIVE = 1;
+/** `state`: the owner is taking back what a predecessor left, and will give the slot back itself. */
+export const SLOT_ADOPTED = 2;
 
 /** `wake`: the waiter runs, or is about to look whether it must park. Written by the waiter. */
 export const WAKE_NONE = 0;
@@ -70,7 +72,7 @@ export const ParticipantSlot = struct(
   {
     identity: size('atomic (BigInt64): identity of the owning thread, 0 = free; changed by compare-and-exchange only'),
     dead: size('atomic (BigInt64): an identity that was seen to be gone; true for ever, whoever owns the slot now'),
-    state: i32('atomic: SLOT_FREE or SLOT_LIVE; written by the owner; for reports'),
+    state: i32('atomic: SLOT_*; written by the owner; for reports, and for joiners who find no free slot'),
     generation: i32('atomic: counts owners; written by the owner after it got the slot; for reports and caches'),
     js_thread: i32('atomic: JavaScript number of the owning thread; written by the owner; for reports'),
     reserved0: array(9, i32('zero')),

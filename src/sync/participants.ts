@@ -20,7 +20,7 @@
 
 import { compareExchange, exchange, load, store } from '#atomic';
 import { SharedHeapError, show } from '../errors/errors.js';
-import { canBlock, jsThreadId, threadAlive, threadIdentity } from '../platform/platform.js';
+import { canBlock, jsThreadId, now, park, threadAlive, threadIdentity } from '../platform/platform.js';
 import { nudge } from './lwlock-queue.js';
 import { Participant, type Peers } from './participant.js';
 import {
@@ -31,6 +31,7 @@ import {
   PARTICIPANT_SLOT_BYTES,
   ParticipantSlot,
   ParticipantTableControl,
+  SLOT_ADOPTED,
   SLOT_FREE,
   SLOT_LIVE,
   STATE,
@@ -49,6 +50,14 @@ const FIRST_DEAD = (ParticipantTableControl.SIZEOF + ParticipantSlot.dead) / 8;
 const SLOT_UNITS = PARTICIPANT_SLOT_BYTES / 8;
 /** An identity that is not a native one holds the thread's JavaScript number in its low half. */
 const LOW_HALF = 0xffffffffn;
+
+/**
+ * Longest time that a joiner waits for slots that change hands, in ms. Lower: one who comes while the last free slots
+ * are being taken back is refused. Higher: one who comes in vain is told later.
+ */
+const JOIN_PATIENCE_MS = 1000;
+/** Pause between two looks, in ms: nobody wakes a joiner. */
+const JOIN_SLICE_MS = 1;
 
 /** What {@link ParticipantTable.join} wants to know. */
 export interface JoinOptions {
@@ -208,7 +217,7 @@ export class ParticipantTable implements Peers {
    * thread; may block for the locks that `release` takes. Follows InitProcess.
    *
    * @returns a participant for this thread; `leave()` gives it back
-   * @throws ERR_HEAP_PARTICIPANT_SLOTS when no slot is free
+   * @throws ERR_HEAP_PARTICIPANT_SLOTS when no slot is free; when some are changing hands, after `lockTimeout` or a second
    * @throws ERR_HEAP_BAD_OPTION when `lockTimeout` is not a number of milliseconds
    * @throws ERR_HEAP_CORRUPT when the memory holds no table of this size
    */
@@ -225,13 +234,31 @@ export class ParticipantTable implements Peers {
         detail: `expected ${this.count} slots, found ${this.#control[this.#header + COUNT]}`,
       });
     }
-    this.#adoptGone(lockTimeout, release);
-    for (let slot = 0; slot < this.count; slot++) {
-      if (compareExchange(this.#ids, FIRST_IDENTITY + slot * SLOT_UNITS, 0n, this.#self) === 0n) {
-        return this.#occupy(slot, lockTimeout);
+    const end = now() + Math.min(lockTimeout, JOIN_PATIENCE_MS);
+    for (let again = true; ; ) {
+      this.#adoptGone(lockTimeout, release);
+      for (let slot = 0; slot < this.count; slot++) {
+        if (compareExchange(this.#ids, FIRST_IDENTITY + slot * SLOT_UNITS, 0n, this.#self) === 0n) {
+          return this.#occupy(slot, lockTimeout);
+        }
       }
+      const changing = this.#changingHands();
+      if (!again || !canBlock()) throw this.#noSlot();
+      // One more look in any case: an adopter has the slot for a moment before it says so.
+      again = changing >= 0 && now() < end;
+      const word = this.slotBase(Math.max(changing, 0)) + STATE;
+      park(this.#control, word, load(this.#control, word), JOIN_SLICE_MS);
     }
-    throw this.#noSlot();
+  }
+
+  /** A slot that another thread is taking, adopting or giving back, or -1. */
+  #changingHands(): number {
+    for (let slot = 0; slot < this.count; slot++) {
+      const identity = load(this.#ids, FIRST_IDENTITY + slot * SLOT_UNITS);
+      if (identity === 0n || load(this.#control, this.slotBase(slot) + STATE) === SLOT_LIVE) continue;
+      if (identity !== this.#self && this.isAlive(slot) !== false) return slot;
+    }
+    return -1;
   }
 
   /** Gives the slot of `p` back; {@link Participant.leave} is the way to call it. */
@@ -284,6 +311,7 @@ export class ParticipantTable implements Peers {
       if (this.#control[this.slotBase(slot) + NHELD] !== 0) continue;
       if (compareExchange(this.#ids, at, identity, this.#self) !== identity) continue;
       const adopted = this.#occupy(slot, lockTimeout);
+      store(this.#control, adopted.base + STATE, SLOT_ADOPTED);
       try {
         release(adopted);
       } catch (error) {

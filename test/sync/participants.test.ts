@@ -10,6 +10,9 @@ import {
   Participant,
   ParticipantSlot,
   ParticipantTable,
+  SLOT_ADOPTED,
+  SLOT_FREE,
+  SLOT_LIVE,
 } from '../../dist/sync/sync.js';
 import { counterWord, lockWord, makeWorld, startJob, untilWord } from './world.js';
 
@@ -26,6 +29,56 @@ function code(action: () => unknown): string {
   }
   return 'no error';
 }
+
+describe('a joiner who finds no free slot', () => {
+  const STRANGER = 12345n;
+
+  /** A table of two slots, the second in the hands of another thread; `looked` is told how often it was looked at. */
+  function setting(state: number, looked: (times: number, free: () => void) => void) {
+    const world = makeWorld(2);
+    const { table, i32 } = world;
+    world.join();
+    const base = table.slotBase(1);
+    const ids = new BigInt64Array(i32.buffer, base * 4, 1);
+    ids[0] = STRANGER;
+    i32[base + ParticipantSlot.state / 4] = state;
+    let times = 0;
+    const real = table.isAlive.bind(table);
+    table.isAlive = (slot) => {
+      if (slot !== 1) return real(slot);
+      looked(++times, () => {
+        i32[base + ParticipantSlot.state / 4] = SLOT_FREE;
+        ids[0] = 0n;
+      });
+      return true;
+    };
+    return { world, times: () => times };
+  }
+
+  test.each([
+    ['is adopted', SLOT_ADOPTED],
+    ['is being taken or given back', SLOT_FREE],
+  ])('waits for one that %s', (_name, state) => {
+    const { world, times } = setting(state, (n, free) => {
+      if (n === 8) free();
+    });
+    expect(world.join(10_000).slot).toBe(1);
+    expect(times()).toBe(8);
+  });
+
+  test('waits no longer than its locks', () => {
+    const { world, times } = setting(SLOT_ADOPTED, () => {});
+    expect(code(() => world.join(30))).toBe('ERR_HEAP_PARTICIPANT_SLOTS');
+    expect(times()).toBeGreaterThan(4);
+  });
+
+  test('looks once more when all are in use, and that is all', () => {
+    const { world, times } = setting(SLOT_LIVE, () => {});
+    expect(code(() => world.join(10_000))).toBe('ERR_HEAP_PARTICIPANT_SLOTS');
+    // Two looks at who is gone, and the count in the error.
+    expect(times()).toBe(3);
+  });
+});
 
 describe('joining and leaving', () => {
   test('slots are given out from the first, and again with a new generation', () => {
