@@ -6,18 +6,26 @@
  */
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { DsaArea, Dsm } from 'sharedheap/core';
+import { DsaArea, Dsm, LW_EXCLUSIVE, LW_SHARED, lwlockAcquire, lwlockRelease } from 'sharedheap/core';
 import { next, SEED } from '../random.js';
 import { AreaSubject } from '../subjects.js';
 
 const BLOCK = 256;
-const { index, cluster, handle, words, started, waiting, live } = workerData;
+const { index, cluster, handle, words, started, waiting, live, lockWord } = workerData;
 const dsm = Dsm.join(cluster);
 const subject = new AreaSubject(dsm, DsaArea.attach(dsm, handle));
 subject.random = SEED ^ Math.imul(index, 0x9e3779b9);
 let arithmetic = SEED;
 
 const nothing = () => {};
+
+/** One lock of the two threads, in the memory of the flags. @param {import('sharedheap/core').LWLockMode} mode */
+function lockPairs(mode) {
+  for (let i = 0; i < BLOCK; i++) {
+    lwlockAcquire(dsm.participant, words, lockWord, 0, mode);
+    lwlockRelease(dsm.participant, words, lockWord, 0);
+  }
+}
 
 /** @type {Record<string, { prepare: () => void, block: () => void, finish: () => void }>} */
 const WORKS = {
@@ -28,6 +36,8 @@ const WORKS = {
     block: () => subject.replace(BLOCK),
     finish: () => subject.empty(),
   },
+  lockExclusive: { prepare: nothing, block: () => lockPairs(LW_EXCLUSIVE), finish: nothing },
+  lockShared: { prepare: nothing, block: () => lockPairs(LW_SHARED), finish: nothing },
   arithmetic: {
     prepare: nothing,
     block() {

@@ -16,18 +16,22 @@ const LIVE = 5000;
 /** Words of the shared flags: the phase that has been started, and how many threads wait for it. */
 const STARTED = 0;
 const WAITING = 1;
+/** And the lock that both threads want: zero words are a free one. */
+const LOCK_WORD = 32;
 
 /** One thread alone does the first of the two works. */
 const WORKS = /** @type {const} */ ([
   ['threads-same-class', 'pair64', 'pair64'],
   ['threads-different-classes', 'pair64', 'pair1024'],
   ['threads-mixed', 'mixed', 'mixed'],
+  ['threads-lock-exclusive', 'lockExclusive', 'lockExclusive'],
+  ['threads-lock-shared', 'lockShared', 'lockShared'],
 ]);
 
 /** Two workers that are attached to one area. */
 class Pair {
   subject = AreaSubject.create();
-  words = new Int32Array(new SharedArrayBuffer(64));
+  words = new Int32Array(new SharedArrayBuffer(256));
   phase = 0;
   workers = [0, 1].map((index) => this.start(index));
 
@@ -43,6 +47,7 @@ class Pair {
       started: STARTED,
       waiting: WAITING,
       live: LIVE,
+      lockWord: LOCK_WORD,
     };
     return new Worker(new URL('thread.js', import.meta.url), { workerData: shared });
   }
