@@ -14,7 +14,8 @@ function attempt() {
   try {
     SharedHeap.attach(heap, options).close();
     return { code: 'nothing' };
-  } catch ({ code, message, detail, hint }) {
+  } catch (caught) {
+    const { code, message, detail, hint } = /** @type {import('../../dist/index.js').SharedHeapError} */ (caught);
     return { code, message, detail, hint };
   }
 }
