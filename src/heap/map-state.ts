@@ -55,6 +55,8 @@ export class MapState {
   readonly fixedWords: number;
   /** Those words, as private memory: the number or the struct of the call. */
   readonly fixed: Int32Array;
+  /** What they were before a function of the program changed them. */
+  readonly before: Int32Array;
   /** The same as a number. */
   readonly float: Float64Array = new Float64Array(1);
   /** Word of the key in a node. */
@@ -97,6 +99,7 @@ export class MapState {
     this.struct = kinds.struct;
     const number = new Int32Array(this.float.buffer);
     this.fixed = kinds.struct === null ? number : kinds.struct.words;
+    this.before = new Int32Array(this.fixed.length);
     this.fixedWords = kinds.value === V_NUMBER || kinds.value === V_STRUCT ? this.fixed.length : 0;
     this.keyAt = this.fixedWords === 0 ? N_KEY_AFTER_META : N_VALUE + this.fixedWords;
     this.stores = stores;

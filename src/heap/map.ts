@@ -297,10 +297,10 @@ function updateStruct(
   fn: (value: unknown, found: boolean) => unknown,
 ): unknown {
   if (!found) m.fixed.fill(0);
-  const before = m.fixed.slice();
+  m.before.set(m.fixed);
   const value = fn(struct.accessor, found);
   if (value !== false) return value === undefined ? struct.accessor : value;
-  m.fixed.set(before);
+  m.fixed.set(m.before);
   return undefined;
 }
 

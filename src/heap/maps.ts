@@ -64,11 +64,6 @@ export class HeapMaps {
     }
     return known.map as HeapMap<MapKeyOf<O>, MapValueOf<O>>;
   }
-
-  /** Maps that are open, for checks of the whole heap. */
-  *[Symbol.iterator](): Generator<HeapMap<unknown, unknown>, void, undefined> {
-    for (const { map } of this.#open.values()) yield map;
-  }
 }
 
 function sameKinds(a: MapKinds, b: MapKinds): boolean {

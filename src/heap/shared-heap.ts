@@ -139,7 +139,7 @@ export class SharedHeap extends HeapObjects {
   /**
    * Numbers about the heap as plain data, for logs and JSON: see {@link HeapStats}.
    *
-   * @throws ERR_HEAP_CLOSED, ERR_HEAP_LOCK_STALLED. Any attached thread; may block on the locks of
+   * @throws ERR_HEAP_CLOSED, ERR_HEAP_LOCK_STALLED, ERR_HEAP_SEGMENT_UNREACHABLE (`'buffers'`, with names). Any attached thread; may block on the locks of
    *   the heap, one after the other. Takes time in proportion to superblocks and large objects, not to small objects.
    */
   stats(): HeapStats {
@@ -151,7 +151,7 @@ export class SharedHeap extends HeapObjects {
    * name, what is anonymous, what is free. The rows' `allocatedSize` adds up to `stats().reservedBytes` exactly; see
    * {@link AllocationRow}.
    *
-   * @throws ERR_HEAP_CLOSED, ERR_HEAP_LOCK_STALLED, ERR_HEAP_CORRUPT. Any attached thread; may block on the locks of the
+   * @throws ERR_HEAP_CLOSED, ERR_HEAP_LOCK_STALLED, ERR_HEAP_SEGMENT_UNREACHABLE (`'buffers'`), ERR_HEAP_CORRUPT. Any attached thread; may block on the locks of the
    *   heap, one after the other. Takes time in proportion to names, segments and runs of free pages. Follows
    *   pg_get_shmem_allocations.
    */

@@ -51,14 +51,14 @@ export function lwlockAcquireExclusive(p: Participant, a: Int32Array, i: number,
 export function lwlockReleaseNewest(p: Participant, a: Int32Array, i: number, ns: number): void {
   const word = p.exclusiveWord;
   const old = subtract(a, (i + STATE) | 0, word);
-  if (old !== word && !hadFlags(a, i, old, word)) return;
+  if (old !== word && !wasOurs(a, i, old, word)) return;
   const c = p.control;
   c[p.nheldWord] = (c[p.nheldWord]! - 1) | 0;
   if (old !== word && old - word === HAS_WAITERS) wakeWaiters(p, a, i, ns);
 }
 
 /** Tells whether `old` said that we held the lock; if it did not, puts it back. */
-function hadFlags(a: Int32Array, i: number, old: number, word: number): boolean {
+function wasOurs(a: Int32Array, i: number, old: number, word: number): boolean {
   if ((old & (EXCLUSIVE_BIT | HOLDERS_MASK)) === word) return true;
   add(a, i + STATE, word);
   return false;
