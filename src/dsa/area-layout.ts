@@ -85,7 +85,9 @@ export const AreaControl = struct(
     side_handle: u32(`${FROZEN}; segment that holds the state of an in-place area, 0 for others`),
     lwlock_tranche_id: i32(FROZEN),
     lock: lock('protects everything in the control block but the pools, all page managers, bins and segment headers'),
-    size_high_bits: u32(`${FROZEN}; bits 32.. of init_segment_size (low half) and of max_segment_size (high half)`),
+    size_high_bits: u32(
+      `${FROZEN}; bits 32.. of init_segment_size (low half) and of max_segment_size (high half); bit 15: participants have caches, bit 31: these keep no marks`,
+    ),
   },
   6176,
 );
@@ -94,13 +96,15 @@ export const AreaControl = struct(
  * Version of what the layouts do not say: states in the state table, bits of page map entries, links without pointers.
  * To be raised with any change of them.
  */
-const AREA_VERSION = 1;
+const AREA_VERSION = 2;
 /** Layouts that all participants of an area must agree on, besides those of the cluster. */
 export const AREA_AGREED: readonly string[] = [
   'dsa_segment_header',
   'dsa_area_span',
   'dsa_area_pool',
   'dsa_area_control',
+  'dsa_cache_control',
+  'dsa_cache_slot',
 ];
 /** Hash over them. */
 export const AREA_LAYOUT_HASH: number = agreementHash(AREA_VERSION, AREA_AGREED);
@@ -146,6 +150,11 @@ export const ENTRY_POINTER_BITS = 0x3ffff;
 export const ENTRY_CLASS_SHIFT = 18;
 export const ENTRY_CLASS_MASK = 0x3f;
 export const ENTRY_PAGE_SHIFT = 24;
+
+/** Bits of each half of `size_high_bits` that belong to the size; flags above them. */
+export const SIZE_BITS = 0x7fff;
+export const FLAG_CACHES = 0x8000;
+export const FLAG_NO_CHECKS = 0x80000000 | 0;
 
 /* Word offsets of the control block. */
 export const C_HANDLE = AreaControl.handle / 4;

@@ -16,14 +16,16 @@ import { SharedHeapError } from '../errors/errors.js';
 import { st64Big } from '../layout/layout.js';
 import type { DsaPointer } from '../layout/layout.js';
 import { lwlockAcquireExclusive, lwlockReleaseNewest } from '../sync/sync.js';
-import { allocateObject } from './allocate.js';
 import { C_HANDLE, C_LIMIT, C_PINNED, C_REFCNT, MAX_ALLOC_SIZE } from './area-layout.js';
 import { closedError } from './area-open.js';
+import { emptyCache } from './cache-life.js';
+import { sweepCaches } from './cache-sweep.js';
+import { giveCached, giveUnchecked, takeCached } from './cache.js';
+import { allocatePages, allocateSmall, freeCached } from './cached.js';
 import { AreaReports } from './area-reports.js';
 import { areaError, invalidRequest, outOfMemory } from './failures.js';
 import { freeObject } from './free.js';
 import { explainBadPointer, isUnreachable, usableBytes } from './inspect.js';
-import { allocateLarge } from './large.js';
 import {
   attachArea,
   attachAreaInPlace,
@@ -177,12 +179,21 @@ export class DsaArea extends AreaReports {
    * @throws ERR_HEAP_BAD_SIZE, ERR_HEAP_BAD_ARGUMENT, ERR_HEAP_OUT_OF_MEMORY, ERR_HEAP_SEGMENT_SLOTS, ERR_HEAP_LOCK_STALLED, ERR_HEAP_CORRUPT
    */
   allocate(size: number | bigint, flags = 0): DsaPointer {
+    if (flags === 0 && typeof size === 'number' && size >>> 0 === size && size <= MAX_SMALL) {
+      const pointer = takeCached(this.state, CLASSES[(size + 7) >>> 3]!);
+      if (pointer !== 0) return pointer as DsaPointer;
+    }
+    // The sign tells V8 that this is a number as well; it would make an object of the pointer above otherwise.
+    return +this.allocateUncached(size, flags) as DsaPointer;
+  }
+
+  private allocateUncached(size: number | bigint, flags: number): DsaPointer {
     const s = this.state;
     const n = typeof size === 'number' ? size : 0;
     if (flags !== 0 || n >>> 0 !== n || n === 0 || n > MAX_ORDINARY || s.attached !== true) {
       return this.allocateGeneral(size, flags);
     }
-    const lo = n <= MAX_SMALL ? allocateObject(s, CLASSES[(n + 7) >>> 3]!) : allocateLarge(s, (n + 4095) >>> 12);
+    const lo = n <= MAX_SMALL ? allocateSmall(s, CLASSES[(n + 7) >>> 3]!) : allocatePages(s, (n + 4095) >>> 12);
     const { hi } = s;
     if (hi === 0 && lo > 0) return lo as DsaPointer;
     return hi < 0 ? this.refuse(size, flags) : ((hi * TWO_32 + (lo >>> 0)) as DsaPointer);
@@ -199,7 +210,7 @@ export class DsaArea extends AreaReports {
     if (bytes > MAX_ALLOC_SIZE && (!huge || BigInt(size) > MAX_HUGE_SIZE)) throw invalidRequest(size, huge);
     const small = bytes <= MAX_SMALL_SIZE;
     s.failure = 'none';
-    const lo = small ? allocateObject(s, CLASSES[(bytes + 7) >>> 3]!) : allocateLarge(s, Math.ceil(bytes / PAGE_SIZE));
+    const lo = small ? allocateSmall(s, CLASSES[(bytes + 7) >>> 3]!) : allocatePages(s, Math.ceil(bytes / PAGE_SIZE));
     if (s.hi < 0) return this.refuse(size, flags);
     const pointer = fromWords(lo, s.hi);
     if ((flags & DSA_ALLOC_ZERO) !== 0) this.clear(pointer, bytes);
@@ -228,17 +239,27 @@ export class DsaArea extends AreaReports {
    *   ERR_HEAP_STALE_SEGMENT (nothing is changed), ERR_HEAP_LOCK_STALLED, ERR_HEAP_CORRUPT
    */
   free(pointer: DsaPointer): void {
-    const s = this.state;
-    if (typeof pointer !== 'number' || s.attached !== true) this.refusePointer('free', pointer);
+    const { state } = this;
+    if (typeof pointer !== 'number') this.refusePointer('free', pointer);
     // Both words straight from the number, so that neither has to wait for the other; then the proof.
     const lo = pointer | 0;
     const hi = (pointer * (1 / TWO_32)) | 0;
-    if (hi * TWO_32 + (lo >>> 0) !== pointer || hi < 0) {
+    const whole = hi * TWO_32 + (lo >>> 0) === pointer;
+    if (!whole || !(state.checks ? giveCached(state, lo, hi, pointer) : giveUnchecked(state, lo, hi, pointer))) {
+      this.freeUncached(pointer, lo, hi, whole);
+    }
+  }
+
+  private freeUncached(pointer: DsaPointer, lo: number, hi: number, whole: boolean): void {
+    const s = this.state;
+    if (s.attached !== true) this.refusePointer('free', pointer);
+    if (!whole || hi < 0) {
       // Not a whole number from 0 to 2^63, say. What failed before has nothing to do with it.
       s.failure = 'none';
       this.refusePointer('free', pointer);
     }
-    if (!freeObject(s, lo, hi)) throw areaError(s, 'free', pointer);
+    const done = s.caching ? freeCached(s, lo, hi, pointer) : freeObject(s, lo, hi);
+    if (!done) throw areaError(s, 'free', pointer);
   }
 
   private refusePointer(what: string, pointer: unknown): never {
@@ -272,6 +293,9 @@ export class DsaArea extends AreaReports {
   /** Gives superblocks that hold no object back, and segments that this empties. Follows dsa_trim. */
   trim(): void {
     const s = this.open();
+    s.failure = 'none';
+    if (!emptyCache(s)) throw areaError(s, 'trim');
+    sweepCaches(s);
     for (let c = NUM_SIZE_CLASSES - 1; c >= CLASS_BLOCK_OF_SPANS; c--) {
       if (c === CLASS_LARGE) continue;
       if (lwlockAcquireExclusive(s.p, s.ctl, poolWord(c), s.ns) === 0) {

@@ -58,9 +58,9 @@ const LIVE = STATE_LIVE;
 const NOT_MAPPED = UNMAPPED;
 const WORDS_4_GIB = 2 ** 30;
 
-/* Outcomes of returnObject. */
+/* Outcomes of linkSlot. */
 /** A segment could not be mapped: nothing was changed. */
-const REFUSED = 0;
+export const REFUSED = 0;
 /** The object is back. */
 const RETURNED = 1;
 /** The object is back, but its superblock, now empty, could not be given back and stays on its list: no failure. */
@@ -116,21 +116,42 @@ export function freeObject(s: AreaState, lo: number, hi: number): boolean {
     return explainBadPointer(s, fromWords(lo, hi));
   }
   const w = (spanHi & 0xff) * WORDS_4_GIB + (spanLo >>> 2);
+  const outcome = linkSlot(s, sizeClass, sa, w, spanLo, spanHi, state, at, k);
+  release(p, ctl, pool, ns);
+  return outcome !== REFUSED;
+}
+
+/**
+ * Links slot `k`, whose state is `state[at]`, into the free list of its span, and does what follows from that. Under the
+ * lock of the pool. The outcome is a number of those above; REFUSED and KEPT come with `failure` set.
+ *
+ * @param sa words of the segment that the span lies in
+ * @param w its word there
+ * @param spanLo @param spanHi pointer to it
+ */
+export function linkSlot(
+  s: AreaState,
+  sizeClass: number,
+  sa: Int32Array,
+  w: number,
+  spanLo: number,
+  spanHi: number,
+  state: Uint16Array,
+  at: number,
+  k: number,
+): number {
   const counters = sa[w + NALLOC_FIRST]!;
   const filing = sa[w + NMAX_FCLASS]!;
   const fclass = filing >>> 16;
   const free = (counters & 0xffff) + 1;
-  let outcome = RETURNED;
   // The active superblock stays where it is, also when it is empty.
   const stays = fclass === 1 && (sa[w + PREV]! | sa[w + PREV + 1]!) === 0;
   if (!stays && ((free === 1 && fclass === 3) || free === (filing & 0xffff) || free === DUE_AT[sizeClass])) {
-    outcome = returnLast(s, sizeClass, sa, w, spanLo, spanHi, state, at, k);
-  } else {
-    state[at] = counters >>> 16;
-    sa[w + NALLOC_FIRST] = free | (k << 16);
+    return returnLast(s, sizeClass, sa, w, spanLo, spanHi, state, at, k);
   }
-  release(p, ctl, pool, ns);
-  return outcome !== REFUSED;
+  state[at] = counters >>> 16;
+  sa[w + NALLOC_FIRST] = free | (k << 16);
+  return RETURNED;
 }
 
 /**

@@ -28,6 +28,8 @@ import {
   C_LIMIT,
   C_TRANCHE,
   FIXED_BYTES_FIRST,
+  FLAG_CACHES,
+  FLAG_NO_CHECKS,
   FPM_AT_FIRST,
   H_BIN,
   H_EXTRA0,
@@ -44,33 +46,17 @@ import {
   SEGMENT_MAGIC,
 } from './area-layout.js';
 import { dropReference, noteAttached, noteDetached, sweepAttachments } from './attachments.js';
+import { abandonCache, closeCache, openCache } from './cache-life.js';
 import { lockArea, unlockArea, unmapSegment } from './mapping.js';
 import { binOf, ordinaryMetadata, tailPages } from './segments.js';
 import { NUM_SIZE_CLASSES, PAGE_SIZE } from './size-classes.js';
-import { AreaState, STATE_PER_PAGE } from './state.js';
+import { attachmentPages, cachePages, sideTables } from './side-tables.js';
+import { AreaState } from './state.js';
 import { areaError } from './failures.js';
 import { type CheckedOptions, type Place, MINIMUM_AREA_SIZE } from './validate.js';
 
 /** Words that a place must have to be looked at: the control block. */
 const CONTROL_WORDS = AreaControl.SIZEOF / 4;
-
-function attachmentPages(dsm: Dsm): number {
-  return Math.ceil((dsm.table.count * 4) / PAGE_SIZE);
-}
-
-interface Side {
-  readonly state: Uint16Array;
-  readonly attachments: Int32Array;
-}
-
-/** State table and attachment table in memory that the store added: [offset, offset + bytes) of `buffer`. */
-function sideTables(dsm: Dsm, buffer: SharedArrayBuffer, offset: number, pages: number): Side {
-  const stateBytes = tailPages(pages * PAGE_SIZE) * PAGE_SIZE;
-  return {
-    state: new Uint16Array(buffer, offset, pages * STATE_PER_PAGE),
-    attachments: new Int32Array(buffer, offset + stateBytes, dsm.table.count),
-  };
-}
 
 /** Writes the control block. Nobody else can see the area yet; the memory may hold old bytes. */
 function buildControl(words: Int32Array, size: number, handle: number, options: CheckedOptions): void {
@@ -82,7 +68,10 @@ function buildControl(words: Int32Array, size: number, handle: number, options: 
   words[H_EXTRA0] = options.initSegmentSize;
   words[H_EXTRA1] = options.maxSegmentSize;
   words[C_SIZE_HIGH_BITS] =
-    Math.floor(options.initSegmentSize / 2 ** 32) | (Math.floor(options.maxSegmentSize / 2 ** 32) << 16);
+    Math.floor(options.initSegmentSize / 2 ** 32) |
+    (Math.floor(options.maxSegmentSize / 2 ** 32) << 16) |
+    (options.cache ? FLAG_CACHES : 0) |
+    (options.checks ? 0 : FLAG_NO_CHECKS);
   st64(words, H_USABLE, usable);
   st64(words, H_SIZE, size);
   stAllOnes64(words, H_PREV);
@@ -112,6 +101,8 @@ function finishState(s: AreaState): AreaState {
 /** The detach callback of segment 0, or of the segment around the place: gives this participant's reference back. */
 function releaseOnDetach(_segment: DsmSegment, s: AreaState): void {
   s.attached = false;
+  // What it still has is found by its marks; see cache-life.ts.
+  abandonCache(s);
   if (releaseReference(s)) return;
   // An in-place area lies in memory that may be gone now: there the note is void once this participant has left.
   if (!s.inPlace) s.retry = () => releaseLater(s);
@@ -172,13 +163,14 @@ export function releaseReference(s: AreaState): boolean {
   return true;
 }
 
-function stateOf(dsm: Dsm, segment: DsmSegment, fallback: boolean): AreaState {
+function stateOf(dsm: Dsm, segment: DsmSegment, fallback: boolean, flags: number): AreaState {
   const pages = Math.floor(segment.mapLength / PAGE_SIZE);
   return new AreaState({
     dsm,
     words: segment.i32,
     segment,
-    ...sideTables(dsm, segment.buffer, segment.tailOffset, pages),
+    ...sideTables(dsm, segment.buffer, segment.tailOffset, pages, (flags & FLAG_CACHES) !== 0),
+    checks: (flags & FLAG_NO_CHECKS) === 0,
     buffer: segment.buffer,
     byteOffset: segment.byteOffset,
     ns: segment.handle | 0,
@@ -192,14 +184,15 @@ function stateOf(dsm: Dsm, segment: DsmSegment, fallback: boolean): AreaState {
 /** dsa_create. */
 export function createArea(dsm: Dsm, options: CheckedOptions): AreaState {
   const size = options.initSegmentSize;
-  const tail = tailPages(size) + attachmentPages(dsm);
+  const tail = tailPages(size) + attachmentPages(dsm) + cachePages(dsm, options.cache);
   const segment = dsm.tryCreate(size, tail, true, true, dsm.currentOwner);
   if (segment === null) throw dsm.failureError(`area of ${size} bytes`);
   buildControl(segment.i32, size, segment.handle, options);
-  const s = finishState(stateOf(dsm, segment, options.fallback));
+  const s = finishState(stateOf(dsm, segment, options.fallback, segment.i32[C_SIZE_HIGH_BITS]!));
   noteAttached(s);
   takeHold(s);
   segment.onDetach(releaseOnDetach, s);
+  openCache(s);
   return s;
 }
 
@@ -211,18 +204,22 @@ export function attachArea(dsm: Dsm, handle: number, fallback: boolean): AreaSta
     segment.dropMapping();
     throw error;
   };
-  const tail = (tailPages(segment.mapLength) + attachmentPages(dsm)) * PAGE_SIZE;
+  const flags = segment.mapLength < MINIMUM_AREA_SIZE ? 0 : segment.i32[C_SIZE_HIGH_BITS]!;
+  const side = attachmentPages(dsm) + cachePages(dsm, (flags & FLAG_CACHES) !== 0);
+  const tail = (tailPages(segment.mapLength) + side) * PAGE_SIZE;
   const foreign =
     segment.mapLength < MINIMUM_AREA_SIZE ||
     segment.tailLength < tail ||
     segment.i32[H_MAGIC] !== (SEGMENT_MAGIC ^ handle) ||
     segment.i32[C_HANDLE] !== (handle | 0);
   if (foreign) refuse(notAnArea(`segment ${handle} of ${segment.mapLength} bytes`));
-  const s = stateOf(dsm, segment, fallback);
+  const s = stateOf(dsm, segment, fallback, flags);
   const refused = enter(s);
   if (refused !== null) refuse(refused);
   segment.onDetach(releaseOnDetach, s);
-  return finishState(s);
+  finishState(s);
+  openCache(s);
+  return s;
 }
 
 /**
@@ -298,7 +295,8 @@ function inPlaceState(dsm: Dsm, place: Place, size: number, side: DsmSegment, fa
     dsm,
     words: new Int32Array(place.buffer, place.byteOffset, Math.floor(size / 4)),
     segment: null,
-    ...sideTables(dsm, side.buffer, side.byteOffset, pages),
+    ...sideTables(dsm, side.buffer, side.byteOffset, pages, false),
+    checks: true,
     buffer: place.buffer,
     byteOffset: place.byteOffset,
     ns: side.handle | 0,
@@ -364,6 +362,7 @@ function inspectPlace(place: Place): { words: Int32Array; size: number } {
  * @returns what went wrong first, wrapped since a callback may throw anything; null when nothing did
  */
 export function detachArea(s: AreaState): { readonly error: unknown } | null {
+  if (s.attached && !s.p.closed) closeCache(s);
   s.attached = false;
   let failed: { readonly error: unknown } | null = null;
   const first = s.segments[0] ?? null;

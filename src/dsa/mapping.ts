@@ -22,6 +22,7 @@ import {
   PAGEMAP_WORD_OTHER,
   SEGMENT_MAGIC,
 } from './area-layout.js';
+import { noteMapping } from './cache-map.js';
 import { ld64 } from '../layout/layout.js';
 import { type AreaState, NO_STATE, STATE_PER_PAGE, UNMAPPED } from './state.js';
 import { PAGE_SIZE } from './size-classes.js';
@@ -84,6 +85,7 @@ function installState(s: AreaState, index: number, segment: DsmSegment): void {
   s.segments[index] = segment;
   s.maps[index]!.state = new Uint16Array(segment.buffer, segment.tailOffset, pages * STATE_PER_PAGE);
   s.maps[index]!.pages = pages;
+  noteMapping(s, index);
 }
 
 /** Makes a segment's words known here, as C's segment map does. */
@@ -92,6 +94,7 @@ export function installSegment(s: AreaState, index: number, segment: DsmSegment)
   s.maps[index]!.i32 = segment.i32;
   s.fpm[index] = new FreePageManager(segment.i32, 0, index === 0 ? FPM_AT_FIRST : FPM_AT_OTHER);
   if (index > s.high) s.high = index;
+  noteMapping(s, index);
   return segment.i32;
 }
 
@@ -132,6 +135,7 @@ export function unmapSegment(s: AreaState, index: number, unlessOwing = false): 
   s.maps[index]!.pages = 0;
   s.fpm[index] = null;
   for (const known of s.active) known.forget();
+  noteMapping(s, index);
   return segment === null || segment.dropMapping(unlessOwing);
 }
 

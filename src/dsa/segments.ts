@@ -30,6 +30,7 @@ import {
   NUM_BINS,
   PAGEMAP_WORD_OTHER,
   SEGMENTS_PER_SIZE,
+  SIZE_BITS,
 } from './area-layout.js';
 import { checkForFreedSegmentsLocked, installSegment, segmentMagic, segmentWords, unmapSegment } from './mapping.js';
 import { MAX_SMALL_SIZE, PAGE_SIZE, PAGES_PER_SUPERBLOCK } from './size-classes.js';
@@ -176,12 +177,12 @@ export function sizeLimit(s: AreaState): number {
 
 /** Initial segment size in bytes. */
 export function initSegmentSize(s: AreaState): number {
-  return (s.ctl[C_SIZE_HIGH_BITS]! & 0xffff) * 2 ** 32 + (s.ctl[H_EXTRA0]! >>> 0);
+  return (s.ctl[C_SIZE_HIGH_BITS]! & SIZE_BITS) * 2 ** 32 + (s.ctl[H_EXTRA0]! >>> 0);
 }
 
 /** Maximum segment size in bytes. */
 export function maxSegmentSize(s: AreaState): number {
-  return (s.ctl[C_SIZE_HIGH_BITS]! >>> 16) * 2 ** 32 + (s.ctl[H_EXTRA1]! >>> 0);
+  return ((s.ctl[C_SIZE_HIGH_BITS]! >>> 16) & SIZE_BITS) * 2 ** 32 + (s.ctl[H_EXTRA1]! >>> 0);
 }
 
 /**

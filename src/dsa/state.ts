@@ -9,8 +9,12 @@
 import type { Dsm, DsmSegment, ResourceOwner } from '../dsm/dsm.js';
 import type { FreePageManager } from '../freepage/freepage.js';
 import type { Participant } from '../sync/sync.js';
-import { MAX_SEGMENTS } from './area-layout.js';
+import { AreaControl, MAX_SEGMENTS } from './area-layout.js';
+import { CacheControl, CacheSlot, STATE_CACHED } from './cache-layout.js';
 import { NUM_SIZE_CLASSES } from './size-classes.js';
+
+/** In place of a block of the cache tables: nobody's. */
+const NO_CACHE = 0;
 
 /** Stands for the words of a segment that is not mapped: no index is inside it. */
 export const UNMAPPED: Int32Array = new Int32Array(0);
@@ -23,7 +27,8 @@ export const STATE_PER_PAGE = 512;
 export const STATE_BYTES_PER_PAGE = STATE_PER_PAGE * 2;
 /**
  * An entry of the state table says what a slot of a superblock holds: {@link STATE_LIVE}, or, when it is free, the index
- * of the next free slot ({@link NOTHING_FREE} at the end of the list), or that it never held anything. C links free
+ * of the next free slot ({@link NOTHING_FREE} at the end of the list), or that it never held anything, or whose cache has it
+ * (`STATE_CACHED`). C links free
  * objects through their first two bytes; out of line the list cannot be damaged by a write to a freed object, a double
  * free shows, and neither allocate nor free touches the object's own memory.
  */
@@ -69,6 +74,10 @@ export interface AreaParts {
   readonly inPlace: boolean;
   readonly pages: number;
   readonly fallback: boolean;
+  /** The table of participant caches, behind the attachments; empty when the area has none. */
+  readonly cacheTable: Int32Array;
+  /** False when the area keeps no marks of cached objects, so that a second free of one is not found. */
+  readonly checks: boolean;
 }
 
 /**
@@ -178,6 +187,30 @@ export class AreaState {
   /** High word of the pointer that the last allocation made, its second result; -1 when it failed. */
   hi = 0;
 
+  /** The participant cache, see cache.ts. True while there is one. */
+  caching = false;
+  readonly checks: boolean;
+  /** The table of all caches of the area; empty when it has none. */
+  readonly cacheTable: Int32Array;
+  /** Word of this participant's slot in it. */
+  readonly cacheSlot: number;
+  /** The block in the tables of cache.ts, and where it begins there by class and by segment. */
+  block = NO_CACHE;
+  classes = NO_CACHE;
+  mapsAt = NO_CACHE;
+  /** What the hot path reaches: the first 8 GiB of a region as words, the first 4 GiB as states; else segment 0, nothing. */
+  words: Int32Array;
+  states = NO_STATE;
+  /** Words of the freed-segment counter, and of the heights of this participant's stacks, in `words`. */
+  counter = AreaControl.freed_segment_counter / 4;
+  tops = 0;
+  /** State of the objects that this participant caches. */
+  readonly mark: number;
+  /** Large objects in the cache, their pages, and the pages that room was granted for. */
+  largeCached = 0;
+  largePages = 0;
+  largeRoom = 0;
+
   constructor(parts: AreaParts) {
     this.dsm = parts.dsm;
     this.p = parts.dsm.participant;
@@ -195,6 +228,11 @@ export class AreaState {
     this.side = parts.side;
     this.inPlace = parts.inPlace;
     this.fallback = parts.fallback;
+    this.checks = parts.checks;
+    this.cacheTable = parts.cacheTable;
+    this.cacheSlot = (CacheControl.SIZEOF + parts.dsm.participant.slot * CacheSlot.SIZEOF) / 4;
+    this.words = parts.words;
+    this.mark = parts.checks ? STATE_CACHED + parts.dsm.participant.slot : STATE_LIVE;
     this.owner = parts.dsm.currentOwner;
     this.listens = parts.dsm.storeKind === 'buffers';
     const first = this.maps[0]!;

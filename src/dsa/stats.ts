@@ -17,6 +17,7 @@ import {
   S_NEXT,
   S_NPAGES,
 } from './area-layout.js';
+import { cachedCounts } from './cache-report.js';
 import { checkForFreedSegments, checkForFreedSegmentsLocked } from './mapping.js';
 import { peekManager, peekSegment } from './peek.js';
 import { wordOf } from './pointer.js';
@@ -32,8 +33,10 @@ export interface ClassStats {
   readonly objectSize: number;
   /** Objects that are allocated. */
   readonly live: number;
-  /** Objects that fit into the superblocks there are. */
+  /** Objects that fit into the superblocks there are, those in caches included. */
   readonly free: number;
+  /** How many of these lie in caches of participants. */
+  readonly cached: number;
   readonly superblocks: number;
 }
 
@@ -49,8 +52,10 @@ export interface AreaStats {
   readonly liveObjects: number;
   /** Their usable bytes. */
   readonly liveBytes: number;
-  /** Free objects of superblocks, and free pages. */
+  /** Free objects of superblocks, and free pages; what lies in caches included. */
   readonly freeBytes: number;
+  /** The part of it that lies in caches of participants, where only they can have it. */
+  readonly cachedBytes: number;
   /** The rest of the segments: control blocks, page maps, spans, the page managers' trees, ends of superblocks. */
   readonly metadataBytes: number;
   /** Bytes outside of the counted sizes: state tables, attachment table, rounding to pages. */
@@ -151,17 +156,24 @@ export function areaStats(s: AreaState): AreaStats | null {
   unlockPool(s, CLASS_LARGE);
   if (all === null || large === null) return null;
   const perClass: ClassStats[] = [];
-  let liveObjects = large.spans;
-  let liveBytes = large.pages * PAGE_SIZE;
-  let freeBytes = all.freePages * PAGE_SIZE;
+  const caches = cachedCounts(s);
+  // Each number is from another moment while others are at work: nothing may come out below 0.
+  const largeObjects = Math.max(0, large.spans - caches.objects[CLASS_LARGE]!);
+  const largeBytes = Math.max(0, large.pages - caches.largePages) * PAGE_SIZE;
+  let liveObjects = largeObjects;
+  let liveBytes = largeBytes;
+  let freeBytes = (all.freePages + caches.largePages) * PAGE_SIZE;
   for (let sizeClass = CLASS_LARGE + 1; sizeClass < NUM_SIZE_CLASSES; sizeClass++) {
     const sums = lockedSum(s, sizeClass, all.pages);
     if (sums === null) return null;
     if (sums.spans === 0) continue;
     const objectSize = CLASS_SIZE[sizeClass]!;
-    const { free, spans: superblocks } = sums;
-    const live = superblocks * CLASS_CAPACITY[sizeClass]! - free;
-    perClass.push({ sizeClass, objectSize, live, free, superblocks });
+    const { spans: superblocks } = sums;
+    const room = superblocks * CLASS_CAPACITY[sizeClass]!;
+    const cached = Math.min(caches.objects[sizeClass]!, room - sums.free);
+    const free = sums.free + cached;
+    const live = room - free;
+    perClass.push({ sizeClass, objectSize, live, free, cached, superblocks });
     liveObjects += live;
     liveBytes += live * objectSize;
     freeBytes += free * objectSize;
@@ -173,10 +185,11 @@ export function areaStats(s: AreaState): AreaStats | null {
     liveObjects,
     liveBytes,
     freeBytes,
+    cachedBytes: caches.bytes,
     metadataBytes: Math.max(0, totalSegmentSize - liveBytes - freeBytes),
     overheadBytes: all.overheadBytes,
     perClass,
-    largeObjects: large.spans,
-    largeBytes: large.pages * PAGE_SIZE,
+    largeObjects,
+    largeBytes,
   };
 }

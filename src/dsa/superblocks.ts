@@ -47,15 +47,23 @@ const MAX_SPANS = 2 ** 28;
  * @returns false with `failure` set; a span object that was taken for the new superblock then stays taken, as in C (trap P9)
  */
 export function ensureActiveSuperblock(s: AreaState, sizeClass: number): boolean {
+  s.failure = 'none';
+  return findActiveSuperblock(s, sizeClass) || (s.failure === 'none' && addSuperblock(s, sizeClass));
+}
+
+/**
+ * The part of {@link ensureActiveSuperblock} that makes nothing: looks for a superblock with room among those there are.
+ *
+ * @returns false when there is none, or with `failure` set
+ */
+export function findActiveSuperblock(s: AreaState, sizeClass: number): boolean {
   const { ctl } = s;
   if (!refileSpans(s, sizeClass)) return false;
   const active = listWord(sizeClass, 1);
   if ((ctl[active]! | ctl[active + 1]!) !== 0) return true;
   if (!canMoveHead(s, sizeClass, 2, 1)) return false;
   if (moveHead(s, sizeClass, 2, 1)) return true;
-  if (!canMoveHead(s, sizeClass, 0, 1)) return false;
-  if (moveHead(s, sizeClass, 0, 1)) return true;
-  return addSuperblock(s, sizeClass);
+  return canMoveHead(s, sizeClass, 0, 1) && moveHead(s, sizeClass, 0, 1);
 }
 
 /**

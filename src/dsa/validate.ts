@@ -25,6 +25,15 @@ export interface DsaOptions {
    * then placement is that of PostgreSQL.
    */
   fallback?: boolean | undefined;
+  /**
+   * Participants keep free objects at hand, in caches of their own. Default false: then placement is that of PostgreSQL.
+   */
+  cache?: boolean | undefined;
+  /**
+   * A second free of an object that lies in a cache is found. Default true. False spares a look at the object's state in
+   * each call, and what a thread had cached that dies is lost then. Means nothing without `cache`.
+   */
+  checks?: boolean | undefined;
 }
 
 /** Where an in-place area lies: a mapped segment or a buffer, and an 8-aligned offset in bytes. */
@@ -47,6 +56,8 @@ export interface CheckedOptions {
   readonly initSegmentSize: number;
   readonly maxSegmentSize: number;
   readonly fallback: boolean;
+  readonly cache: boolean;
+  readonly checks: boolean;
 }
 
 /** Smallest place, bytes: the control block, the page manager and a page map, rounded up to pages. */
@@ -79,11 +90,12 @@ export function checkParticipant(dsm: unknown): void {
 
 /** @throws ERR_HEAP_BAD_OPTION */
 export function checkFallback(options: { fallback?: unknown }): boolean {
-  const fallback = requireObject(options).fallback ?? false;
-  if (typeof fallback === 'boolean') return fallback;
-  throw new SharedHeapError('ERR_HEAP_BAD_OPTION', 'fallback must be true or false', {
-    detail: `got ${typeof fallback}`,
-  });
+  return checkFlag('fallback', requireObject(options).fallback ?? false);
+}
+
+function checkFlag(name: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value;
+  throw new SharedHeapError('ERR_HEAP_BAD_OPTION', `${name} must be true or false`, { detail: `got ${typeof value}` });
 }
 
 function requireObject<T>(options: T): T {
@@ -103,7 +115,9 @@ export function checkOptions(dsm: Dsm, options: DsaOptions): CheckedOptions {
   requireInteger(init, MIN_SEGMENT_SIZE, MAX_SEGMENT_SIZE, 'initSegmentSize', bad);
   const max = options.maxSegmentSize ?? MAX_SEGMENT_SIZE;
   requireInteger(max, init, MAX_SEGMENT_SIZE, 'maxSegmentSize', bad);
-  return { trancheId, initSegmentSize: init, maxSegmentSize: max, fallback: checkFallback(options) };
+  const cache = checkFlag('cache', options.cache ?? false);
+  const checks = checkFlag('checks', options.checks ?? true) || !cache;
+  return { trancheId, initSegmentSize: init, maxSegmentSize: max, fallback: checkFallback(options), cache, checks };
 }
 
 /** @throws ERR_HEAP_BAD_ARGUMENT, ERR_HEAP_CLOSED */

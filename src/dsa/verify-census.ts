@@ -18,10 +18,12 @@ import {
   H_USABLE,
   MAX_SEGMENTS,
 } from './area-layout.js';
+import { STATE_CACHED } from './cache-layout.js';
+import { cacheSlots } from './cache-sweep.js';
 import { pageMapWord } from './mapping.js';
 import { peekSegment } from './peek.js';
 import { formatPointer } from './pointer.js';
-import { CLASS_SIZE, PAGE_SIZE, SUPERBLOCK_SIZE } from './size-classes.js';
+import { CLASS_LARGE, CLASS_SIZE, NUM_SIZE_CLASSES, PAGE_SIZE, SUPERBLOCK_SIZE } from './size-classes.js';
 import type { AreaState } from './state.js';
 
 /* What a page is used for. */
@@ -137,6 +139,8 @@ export class AreaCensus {
   spansLeft = 0;
   /** Scratch for the slots of one superblock. */
   readonly slots = new Uint8Array(SUPERBLOCK_SIZE / CLASS_SIZE[2]! + 1);
+  /** Marks of cached objects that were met, by participant slot and class: objects, for large ones also pages. */
+  readonly marks = new Map<number, { readonly objects: Int32Array; largePages: number }>();
   /** Claims that can be taken back. */
   readonly #claims: { uses: Uint8Array; first: number; end: number }[] = [];
   /** Handles under which the segments were opened. */
@@ -147,6 +151,20 @@ export class AreaCensus {
     this.s = s;
     this.atRest = atRest;
     this.freedAhead = (s.freedSeen - s.ctl[C_FREED_COUNTER]!) | 0;
+  }
+
+  /** Notes the mark of a cached object. False when the state is no mark that a participant of the area can have set. */
+  noteMark(sizeClass: number, state: number, npages: number): boolean {
+    const slot = state - STATE_CACHED;
+    if (slot < 0 || slot >= cacheSlots(this.s)) return false;
+    let noted = this.marks.get(slot);
+    if (noted === undefined) {
+      noted = { objects: new Int32Array(NUM_SIZE_CLASSES), largePages: 0 };
+      this.marks.set(slot, noted);
+    }
+    noted.objects[sizeClass] = noted.objects[sizeClass]! + 1;
+    if (sizeClass === CLASS_LARGE) noted.largePages += npages;
+    return true;
   }
 
   /** The live segment with this index, any number; null when there is none or it cannot be looked at. */

@@ -25,11 +25,15 @@
  * | K20 | ours: the page map has no entry for pages without span |
  * | K21 | ours: slot states agree with the spans: live when allocated, unused when never handed out; a large object is live |
  * | K22 | ours: a pool counts how many spans of list 2 belong into a lower list; too many is a note |
+ * | K23 | ours: the slots with a participant's mark are as many as its cache says that it holds, in every class |
+ * | K24 | ours: no cache holds more than it has room for; the rooms add up; more than is allowed (the limit was lowered) is a note |
+ * | K25 | ours: a cache slot that is nobody's has no marks and no room |
+ * | K26 | ours: every object on a stack of this participant is of its class, has its mark, and is there once |
  *
  * Q1 ... are the page managers', see freepage; M1 ... the cluster's, see dsm. K0 would be a fault of the check itself.
  *
  * At rest no lock is taken and everything is checked. While others are at work, what belongs together is checked under
- * its lock, one lock after the other, and what joins pools and pages (K14, K20, K18, parts of K15) is left out.
+ * its lock, one lock after the other, and what joins pools and pages (K14, K20, K18, K23 to K26, parts of K15) is left out.
  *
  * Cost: O(pages + spans + object slots). Reads only; segments that were not met yet are attached. Ends on any contents:
  * all limits come from the lengths of mappings, which this participant knows for itself (see verify-census.ts).
@@ -43,6 +47,7 @@ import { checkForFreedSegments } from './mapping.js';
 import { CLASS_BLOCK_OF_SPANS, CLASS_LARGE, NUM_SIZE_CLASSES } from './size-classes.js';
 import { lockPool, poolWord, unlockPool } from './spans.js';
 import type { AreaState } from './state.js';
+import { checkCaches } from './verify-cache.js';
 import { AreaCensus, SLOT_TAKEN } from './verify-census.js';
 import { checkFrozen, checkLocalMaps, checkLocks, checkReferences, checkTotal } from './verify-control.js';
 import { checkManager, checkPagesOf, type SegmentAccount } from './verify-pages.js';
@@ -99,6 +104,7 @@ export function verifyArea(
   underLock(c, CLASS_LARGE, 'the area', () => checkAreaPart(c));
   for (let k = CLASS_BLOCK_OF_SPANS; k < NUM_SIZE_CLASSES; k++) underLock(c, k, `pool ${k}`, () => checkPool(c, k));
   if (atRest) {
+    guarded(c, 'the caches', () => checkCaches(c));
     guarded(c, 'the pages', () => {
       for (const segment of c.segments()) accounting.push(checkPagesOf(c, segment));
     });

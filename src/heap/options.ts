@@ -41,6 +41,16 @@ export interface HeapOptions {
   attachTimeout?: number | undefined;
   /** Whole milliseconds that a call may wait for a lock before it fails. Default 60,000. */
   lockTimeout?: number | undefined;
+  /**
+   * Each participant keeps some free objects at hand, so that most calls need no lock: at most an eighth of what the heap
+   * may have, all together. Default true. False: placement is PostgreSQL's, and every free object can be had by everybody.
+   */
+  cache?: boolean | undefined;
+  /**
+   * A second free of an object is always found. Default true. With false, and `cache`, one that comes while the object lies
+   * in a cache is not, and what a thread had cached that is killed is lost.
+   */
+  checks?: boolean | undefined;
 }
 
 /** Options of `SharedHeap.attach`; the meaning is that of {@link HeapOptions}, for this participant. */
@@ -63,6 +73,8 @@ const HEAP_NAMES = [
   'maxSegmentSize',
   'participants',
   'segments',
+  'cache',
+  'checks',
   ...ATTACH_NAMES,
 ] as const;
 const ALLOC_NAMES = ['zero', 'orNull'] as const;
@@ -91,7 +103,7 @@ export interface CheckedOptions {
     attachTimeout?: number;
     lockTimeout?: number;
   };
-  readonly area: { initSegmentSize?: number; maxSegmentSize?: number; fallback: true };
+  readonly area: { initSegmentSize?: number; maxSegmentSize?: number; fallback: true; cache: boolean; checks: boolean };
   readonly limit: number | undefined;
 }
 
@@ -178,11 +190,17 @@ export function checkHeapOptions(options: unknown): CheckedOptions {
   if (participants !== undefined) dsm.participants = whole(participants, 'participants', 1, MOST_PARTICIPANTS);
   if (segments !== undefined) dsm.segments = whole(segments, 'segments', 1, MOST_SEGMENTS);
   const bytes = limit === undefined ? undefined : parseSize(limit, 'option limit', 'ERR_HEAP_BAD_OPTION', 0);
-  return { dsm, area: segmentSizes(given), limit: bytes };
+  return { dsm, area: areaOptions(given), limit: bytes };
 }
 
-function segmentSizes(given: Readonly<Record<string, unknown>>): CheckedOptions['area'] {
-  const area: CheckedOptions['area'] = { fallback: true };
+function flag(value: unknown, name: string): boolean {
+  if (value === undefined || typeof value === 'boolean') return value ?? true;
+  return bad(`option ${name} is not acceptable`, `got ${show(value)}`, 'Give true or false.');
+}
+
+function areaOptions(given: Readonly<Record<string, unknown>>): CheckedOptions['area'] {
+  const cache = flag(given['cache'], 'cache');
+  const area: CheckedOptions['area'] = { fallback: true, cache, checks: flag(given['checks'], 'checks') };
   const { initSegmentSize: first, maxSegmentSize: most } = given;
   if (first !== undefined) area.initSegmentSize = segmentSize(first, 'initSegmentSize');
   if (most !== undefined) area.maxSegmentSize = segmentSize(most, 'maxSegmentSize');

@@ -38,6 +38,8 @@ export interface HeapStats {
   readonly liveBytes: number;
   /** Room for further objects in the segments there are. */
   readonly freeBytes: number;
+  /** The part of it that participants keep at hand for themselves; see the option `cache`. */
+  readonly cachedBytes: number;
   /** The rest of the segments: control block, page maps, descriptors. */
   readonly metadataBytes: number;
   /** Bytes outside of segments: control memory, object states, rounding to pages. */
@@ -95,6 +97,7 @@ export function heapStats(area: DsaArea, dsm: Dsm, registry: Registry | null): H
     liveObjects,
     liveBytes,
     freeBytes: rest.freeBytes,
+    cachedBytes: rest.cachedBytes,
     metadataBytes: rest.metadataBytes,
     overheadBytes: controlBytes + rest.overheadBytes,
     names: registry === null ? 0 : registry.root.table.size,

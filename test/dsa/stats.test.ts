@@ -44,6 +44,7 @@ describe.each(STORES)('on %s', (store) => {
       limit: null,
       liveObjects: 0,
       liveBytes: 0,
+      cachedBytes: 0,
       freeBytes: 253 * 4096,
       metadataBytes: 3 * 4096,
       // Two bytes a slot, 512 slots a page; one page for up to 1024 participants.

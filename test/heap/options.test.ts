@@ -4,7 +4,11 @@ import { codeOf, textOf } from './helpers.js';
 
 describe('options of create', () => {
   it('leaves to the core what is not given', () => {
-    expect(checkHeapOptions(undefined)).toEqual({ dsm: {}, area: { fallback: true }, limit: undefined });
+    expect(checkHeapOptions(undefined)).toEqual({
+      dsm: {},
+      area: { fallback: true, cache: true, checks: true },
+      limit: undefined,
+    });
     expect(checkHeapOptions({})).toEqual(checkHeapOptions(undefined));
     expect(checkHeapOptions({ limit: undefined, store: undefined })).toEqual(checkHeapOptions(undefined));
   });
@@ -20,6 +24,8 @@ describe('options of create', () => {
       segments: 100,
       attachTimeout: 0,
       lockTimeout: 1000,
+      cache: false,
+      checks: false,
     });
     expect(checked).toEqual({
       dsm: {
@@ -30,7 +36,7 @@ describe('options of create', () => {
         attachTimeout: 0,
         lockTimeout: 1000,
       },
-      area: { initSegmentSize: 2 ** 18, maxSegmentSize: 2 ** 30, fallback: true },
+      area: { initSegmentSize: 2 ** 18, maxSegmentSize: 2 ** 30, fallback: true, cache: false, checks: false },
       limit: 2 ** 26,
     });
   });

@@ -1,0 +1,74 @@
+/**
+ * How much all caches of an area may hold together.
+ *
+ * Why there is a bound: free objects in the cache of a thread that does nothing cannot be had by others, so what all
+ * caches hold must stay small beside what the heap may have. It is an eighth of that: of the size limit where one is
+ * set, else of the region. Room is granted class by class, before an object enters a cache, and given back when the cache is
+ * emptied; so an allocation never fails while more than an eighth of the heap's limit lies in caches. A cache that gets
+ * no room does without: its calls go to the pools.
+ *
+ * No lock: one shared number, changed by compare-and-exchange. What a participant has is in its slot, so that who takes
+ * back a dead one's cache gives its room back, too.
+ */
+
+import { compareExchange, load, sub } from '#atomic';
+import { CacheControl, CACHE_FIRST, CACHE_OBJECTS, CS_BOTTOMS, CS_GRANTED } from './cache-layout.js';
+import { bottomOf, cacheLimit, setCacheLimit } from './cache.js';
+import { sizeLimit } from './segments.js';
+import { CLASS_SIZE, PAGE_SIZE } from './size-classes.js';
+import type { AreaState } from './state.js';
+
+const GRANTED = CacheControl.granted / 4;
+/** The part of what the heap may have. Lower: tight heaps get no caches. Higher: more of a tight heap may be out of reach. */
+const PART = 8;
+/** Bytes of a unit of room: 2^31 of them are 16 GiB, more than 800 full caches hold. */
+const UNIT = 8;
+const MOST_UNITS = 2 ** 31 - 1;
+
+/** Units of room that all caches may have together now. */
+export function cacheBound(s: AreaState): number {
+  const store = s.listens ? Number.POSITIVE_INFINITY : s.dsm.control.buffer.byteLength;
+  return Math.min(Math.floor(Math.min(sizeLimit(s), store) / PART / UNIT), MOST_UNITS);
+}
+
+/** Asks for room; the participant's thread. False when there is none. */
+function grant(s: AreaState, units: number): boolean {
+  const bound = cacheBound(s);
+  let seen = load(s.cacheTable, GRANTED);
+  while (seen + units <= bound) {
+    const found = compareExchange(s.cacheTable, GRANTED, seen, seen + units);
+    if (found === seen) {
+      s.cacheTable[s.cacheSlot + CS_GRANTED] = s.cacheTable[s.cacheSlot + CS_GRANTED]! + units;
+      return true;
+    }
+    seen = found;
+  }
+  return false;
+}
+
+/** Gives all room of the slot at word `slot` of the table back: its cache is empty. */
+export function giveRoomBack(s: AreaState, slot: number): void {
+  const units = s.cacheTable[slot + CS_GRANTED]!;
+  s.cacheTable[slot + CS_GRANTED] = 0;
+  sub(s.cacheTable, GRANTED, units);
+}
+
+/**
+ * Doubles the room of a class, or gives it its first. Called when a stack ran dry or full: then the class is in use.
+ *
+ * @returns false when it has the most that a class may have, or no room is left
+ */
+export function growCache(s: AreaState, sizeClass: number): boolean {
+  const had = cacheLimit(s.block, sizeClass);
+  const wanted = had === 0 ? CACHE_FIRST[sizeClass]! : Math.min(2 * had, CACHE_OBJECTS[sizeClass]!);
+  if (wanted <= had || !grant(s, ((wanted - had) * CLASS_SIZE[sizeClass]!) / UNIT)) return false;
+  // Before the first mark: who takes back looks at classes that have a bottom.
+  if (had === 0) s.cacheTable[s.cacheSlot + CS_BOTTOMS + sizeClass] = bottomOf(s.block, sizeClass);
+  setCacheLimit(s.block, sizeClass, wanted);
+  return true;
+}
+
+/** Asks for room for a run of pages. */
+export function grantPages(s: AreaState, npages: number): boolean {
+  return grant(s, (npages * PAGE_SIZE) / UNIT);
+}
