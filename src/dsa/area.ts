@@ -20,7 +20,7 @@ import { C_HANDLE, C_LIMIT, C_PINNED, C_REFCNT, MAX_ALLOC_SIZE } from './area-la
 import { closedError } from './area-open.js';
 import { emptyCache } from './cache-life.js';
 import { sweepCaches } from './cache-sweep.js';
-import { giveCached, giveUnchecked, takeCached } from './cache.js';
+import { takeCached } from './cache.js';
 import { allocatePages, allocateSmall, freeCached } from './cached.js';
 import { AreaReports } from './area-reports.js';
 import { areaError, invalidRequest, outOfMemory } from './failures.js';
@@ -179,10 +179,8 @@ export class DsaArea extends AreaReports {
    * @throws ERR_HEAP_BAD_SIZE, ERR_HEAP_BAD_ARGUMENT, ERR_HEAP_OUT_OF_MEMORY, ERR_HEAP_SEGMENT_SLOTS, ERR_HEAP_LOCK_STALLED, ERR_HEAP_CORRUPT
    */
   allocate(size: number | bigint, flags = 0): DsaPointer {
-    if (flags === 0 && typeof size === 'number' && size >>> 0 === size && size <= MAX_SMALL) {
-      const pointer = takeCached(this.state, CLASSES[(size + 7) >>> 3]!);
-      if (pointer !== 0) return pointer as DsaPointer;
-    }
+    const pointer = flags === 0 ? takeCached(this.state, size) : 0;
+    if (pointer !== 0) return pointer as DsaPointer;
     // The sign tells V8 that this is a number as well; it would make an object of the pointer above otherwise.
     return +this.allocateUncached(size, flags) as DsaPointer;
   }
@@ -245,7 +243,7 @@ export class DsaArea extends AreaReports {
     const lo = pointer | 0;
     const hi = (pointer * (1 / TWO_32)) | 0;
     const whole = hi * TWO_32 + (lo >>> 0) === pointer;
-    if (!whole || !(state.checks ? giveCached(state, lo, hi, pointer) : giveUnchecked(state, lo, hi, pointer))) {
+    if (!whole || !state.give(state, lo, hi, pointer)) {
       this.freeUncached(pointer, lo, hi, whole);
     }
   }

@@ -10,6 +10,8 @@ import {
   ENTRY_PAGE_SHIFT,
   ENTRY_POINTER_BITS,
   NOTHING_FREE,
+  PAGEMAP_WORD_FIRST,
+  PAGEMAP_WORD_OTHER,
   S_CLASS_NINIT,
   S_NALLOC_FIRST,
   S_START,
@@ -28,12 +30,22 @@ import {
 } from './cache.js';
 import { linkSlot, REFUSED } from './free.js';
 import { checkForFreedSegments, pageMapWord, segmentWords } from './mapping.js';
-import { objectStateIndex } from './object-state.js';
-import { fromWords, hiWord, loWord, pageOf, wordOf } from './pointer.js';
-import { CLASS_SIZE } from './size-classes.js';
+import { fromWords, pageOf, wordOf } from './pointer.js';
+import { CLASS_RECIPROCAL, CLASS_SIZE, SLOT_SHIFT } from './size-classes.js';
 import { canMoveHead, listWord, lockPool, moveHead, unlockPool } from './spans.js';
 import { type AreaState, STATE_PER_PAGE } from './state.js';
 import { ensureActiveSuperblock, findActiveSuperblock } from './superblocks.js';
+
+/* Constants of this module fold into the code; imported ones are read from memory at every use (see allocate.ts). */
+const MAP_FIRST = PAGEMAP_WORD_FIRST;
+const MAP_OTHER = PAGEMAP_WORD_OTHER;
+const PAGE_SHIFT = ENTRY_PAGE_SHIFT;
+const POINTER_BITS = ENTRY_POINTER_BITS;
+const PER_PAGE = STATE_PER_PAGE;
+const RECIPROCALS = CLASS_RECIPROCAL;
+const SHIFT = SLOT_SHIFT;
+const NOT_LINKED = REFUSED;
+const TWO_32 = 2 ** 32;
 
 /**
  * Allocates an object by filling the empty stack of its class.
@@ -46,7 +58,7 @@ export function refillAndTake(s: AreaState, sizeClass: number): number {
   const limit = cacheLimit(s.block, sizeClass);
   if (limit === 0) return 0;
   takeBatch(s, sizeClass, Math.max(1, limit >> 1));
-  return takeCached(s, sizeClass);
+  return takeCached(s, CLASS_SIZE[sizeClass]!);
 }
 
 /**
@@ -148,12 +160,24 @@ function giveBatch(s: AreaState, sizeClass: number, n: number): boolean {
 
 /** Gives one cached object back to its superblock. Under the lock of the pool. False with `failure` set. */
 function giveOne(s: AreaState, sizeClass: number, pointer: number): boolean {
-  const lo = loWord(pointer);
-  const hi = hiWord(pointer);
-  const at = objectStateIndex(s, lo, hi);
+  const lo = pointer | 0;
+  const hi = (pointer * (1 / TWO_32)) | 0;
+  const index = hi >>> 8;
+  const { i32: a, state } = s.maps[index]!;
+  const page = ((hi & 0xff) << 20) | (lo >>> 12);
+  const map = (index === 0 ? MAP_FIRST : MAP_OTHER) + 2 * page;
+  const spanLo = a[map]!;
+  const entry = a[map + 1]!;
+  const inBlock = entry >>> PAGE_SHIFT;
+  const k = Math.imul(((inBlock << 12) | (lo & 0xfff)) >>> 3, RECIPROCALS[sizeClass]!) >>> SHIFT;
+  const at = (page - inBlock) * PER_PAGE + k;
   // Two threads that freed it at the same moment: the other one has it.
-  if (at < 0 || s.maps[hi >>> 8]!.state[at] !== s.mark) return true;
-  return giveSlot(s, sizeClass, hi >>> 8, pageOf(lo, hi), at);
+  if (state[at] !== s.mark) return true;
+  const spanHi = entry & POINTER_BITS;
+  const sa = segmentWords(s, spanHi >>> 8);
+  return (
+    sa.length !== 0 && linkSlot(s, sizeClass, sa, wordOf(spanLo, spanHi), spanLo, spanHi, state, at, k) !== NOT_LINKED
+  );
 }
 
 /**

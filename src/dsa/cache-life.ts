@@ -16,7 +16,16 @@ import { emptyStack } from './cache-exchange.js';
 import { emptyLarge } from './cache-large.js';
 import { CS_BOTTOMS, CS_GENERATION, CS_TOPS, MAX_CACHING_SLOTS } from './cache-layout.js';
 import { sweepCaches, takeBackCache } from './cache-sweep.js';
-import { classesOf, closeBlock, NO_BLOCK, openBlock, segmentsOf, setCacheLimit } from './cache.js';
+import {
+  classesOf,
+  closeBlock,
+  giveCached,
+  giveUnchecked,
+  NO_BLOCK,
+  openBlock,
+  segmentsOf,
+  setCacheLimit,
+} from './cache.js';
 import { noteMapping } from './cache-map.js';
 import { CLASS_LARGE, NUM_SIZE_CLASSES } from './size-classes.js';
 import { type AreaState, NO_STATE } from './state.js';
@@ -44,6 +53,7 @@ export function openCache(s: AreaState): void {
   s.mapsAt = segmentsOf(s.block);
   s.counter = counter;
   s.tops = tops;
+  s.give = s.checks ? giveCached : giveUnchecked;
   s.caching = true;
   for (let index = 0; index < s.maps.length; index++) noteMapping(s, index);
 }

@@ -31,7 +31,14 @@ import { ATTENTION_WORD } from '../dsm/dsm.js';
 import { ENTRY_CLASS_MASK, ENTRY_CLASS_SHIFT, ENTRY_PAGE_SHIFT, MAX_SEGMENTS } from './area-layout.js';
 import { CACHE_LARGE_OBJECTS, CACHE_OBJECTS } from './cache-layout.js';
 import { setObjectState } from './object-state.js';
-import { CLASS_RECIPROCAL, CLASS_SIZE, NUM_SIZE_CLASSES, SLOT_SHIFT } from './size-classes.js';
+import {
+  CLASS_OF_EIGHTHS,
+  CLASS_RECIPROCAL,
+  CLASS_SIZE,
+  MAX_SMALL_SIZE,
+  NUM_SIZE_CLASSES,
+  SLOT_SHIFT,
+} from './size-classes.js';
 import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
 
 const imul = Math.imul;
@@ -42,9 +49,12 @@ const CLASS_SHIFT = ENTRY_CLASS_SHIFT;
 const CLASS_MASK = ENTRY_CLASS_MASK;
 const PAGE_SHIFT = ENTRY_PAGE_SHIFT;
 const SIZES = CLASS_SIZE;
+const CLASS_OF = CLASS_OF_EIGHTHS;
+const MAX_SMALL = MAX_SMALL_SIZE;
 const RECIPROCALS = CLASS_RECIPROCAL;
 const SHIFT = SLOT_SHIFT;
 const LIVE = STATE_LIVE;
+const PER_PAGE = STATE_PER_PAGE;
 
 /** Attachments of one thread that can have caches at a time; further ones go without. 100 KiB of address space each. */
 const BLOCKS = 32;
@@ -57,6 +67,11 @@ const PER_BLOCK = 64;
 const SEGMENT_WORDS = 4;
 const BLOCK_SEGMENTS = SEGMENTS * SEGMENT_WORDS;
 
+/**
+ * Unused entries between two stacks, so that places at the same height on different ones do not compete for the same sets
+ * of the processor's first cache, as they would where stacks are 2 KiB apart.
+ */
+const APART = 23;
 /** Entries in front of each class's stack in a block; each stack has one more entry below its bottom for the 0. */
 const STARTS = new Int32Array(CLASSES);
 const ENTRIES = layOut();
@@ -65,7 +80,7 @@ function layOut(): number {
   let entries = 0;
   for (let c = 0; c < CLASSES; c++) {
     STARTS[c] = entries;
-    entries += CACHE_OBJECTS[c]! + 1;
+    entries += CACHE_OBJECTS[c]! + 1 + APART;
   }
   return entries;
 }
@@ -86,7 +101,6 @@ export const LARGE_PAGES: Int32Array = new Int32Array(BLOCKS * CACHE_LARGE_OBJEC
 export const FAR_STATE = -1;
 /** The area keeps no marks (`checks: false`). */
 export const NO_STATE_KEPT = -2;
-const FAR = FAR_STATE;
 const NOT_KEPT = NO_STATE_KEPT;
 
 const taken = new Uint8Array(BLOCKS).fill(1, 0, 1);
@@ -189,26 +203,31 @@ export function stateIndexOf(s: AreaState, index: number, page: number): number 
 }
 
 /**
- * Takes an object from the cache. Two stores to shared memory.
+ * Takes an object of at least `size` bytes from the cache. Two stores to shared memory.
  *
+ * @param size anything: what is no size of a slab class is left to others
  * @returns its pointer; 0 when there is none
  */
-export function takeCached(s: AreaState, sizeClass: number): number {
-  const i = (s.classes + sizeClass) | 0;
+export function takeCached(s: AreaState, size: unknown): number {
+  if (typeof size !== 'number' || size >>> 0 !== size || size > MAX_SMALL) return 0;
+  // Class 0, that of size 0, is never cached.
+  const sizeClass = CLASS_OF[(size + 7) >>> 3]!;
+  const i = s.classes + sizeClass;
   const top = TOPS[i]!;
   const pointer = POINTERS[top]!;
   if (pointer !== 0) {
     const at = STATES[top]!;
     TOPS[i] = top - 1;
-    s.words[(s.tops + sizeClass) | 0] = top - 1;
+    s.words[s.tops + sizeClass] = top - 1;
     if (at >= 0) s.states[at] = LIVE;
-    else if (at === FAR) unmarkFar(s, pointer);
+    else unmarkFar(s, pointer, at);
   }
   return pointer;
 }
 
 /** Marks an object as live whose state the hot path cannot reach: on `buffers`, and beyond 4 GiB of a region. */
-function unmarkFar(s: AreaState, pointer: number): void {
+function unmarkFar(s: AreaState, pointer: number, at: number): void {
+  if (at === NOT_KEPT) return;
   if (s.listens && s.dsm.control[ATTENTION] !== s.dsm.attentionSeen) s.dsm.attend();
   setObjectState(s, pointer, LIVE);
 }
@@ -225,25 +244,24 @@ export function giveCached(s: AreaState, lo: number, hi: number, pointer: number
   const { words } = s;
   const index = hi >>> 8;
   if (index >= SEGMENTS || words[s.counter] !== s.freedSeen) return false;
-  const g = (s.mapsAt + (index << 2)) | 0;
+  const g = s.mapsAt + (index << 2);
   const page = ((hi & 0xff) << 20) | (lo >>> 12);
-  if (page >= MAPS[(g + 1) | 0]!) return false;
-  const entry = words[(MAPS[g]! + 2 * page) | 0]!;
+  if (page >= MAPS[g + 1]!) return false;
+  const entry = words[MAPS[g]! + 2 * page]!;
   const sizeClass = (entry >>> CLASS_SHIFT) & CLASS_MASK;
   const inBlock = entry >>> PAGE_SHIFT;
   const distance = (inBlock << 12) | (lo & 0xfff);
   // For what is no class the tables below have nothing, and the slot then is not where it should be.
   const k = imul(distance >>> 3, RECIPROCALS[sizeClass]!) >>> SHIFT;
-  const at = (MAPS[(g + 2) | 0]! + ((page - inBlock) << 9) + k) | 0;
-  const i = (s.classes + sizeClass) | 0;
-  const top = TOPS[i]!;
-  const { states } = s;
-  if (imul(k, SIZES[sizeClass]!) !== distance || states[at] !== LIVE || top === LIMITS[i]) return false;
-  states[at] = s.mark;
-  POINTERS[(top + 1) | 0] = pointer;
-  STATES[(top + 1) | 0] = at;
-  TOPS[i] = top + 1;
-  words[(s.tops + sizeClass) | 0] = top + 1;
+  const at = MAPS[g + 2]! + imul(page - inBlock, PER_PAGE) + k;
+  const i = s.classes + sizeClass;
+  const top = TOPS[i]! + 1;
+  if (imul(k, SIZES[sizeClass]!) !== distance || s.states[at] !== LIVE || top > LIMITS[i]!) return false;
+  s.states[at] = s.mark;
+  POINTERS[top] = pointer;
+  STATES[top] = at;
+  TOPS[i] = top;
+  words[s.tops + sizeClass] = top;
   return true;
 }
 
@@ -252,17 +270,17 @@ export function giveUnchecked(s: AreaState, lo: number, hi: number, pointer: num
   const { words } = s;
   const index = hi >>> 8;
   if (index >= SEGMENTS || words[s.counter] !== s.freedSeen) return false;
-  const g = (s.mapsAt + (index << 2)) | 0;
+  const g = s.mapsAt + (index << 2);
   const page = ((hi & 0xff) << 20) | (lo >>> 12);
-  if (page >= MAPS[(g + 1) | 0]!) return false;
-  const sizeClass = (words[(MAPS[g]! + 2 * page) | 0]! >>> CLASS_SHIFT) & CLASS_MASK;
-  const i = (s.classes + sizeClass) | 0;
-  const top = TOPS[i]!;
+  if (page >= MAPS[g + 1]!) return false;
+  const sizeClass = (words[MAPS[g]! + 2 * page]! >>> CLASS_SHIFT) & CLASS_MASK;
+  const i = s.classes + sizeClass;
+  const top = TOPS[i]! + 1;
   // Classes that are not cached have no room, those that do not exist have none either.
-  if (top === LIMITS[i]) return false;
-  POINTERS[(top + 1) | 0] = pointer;
-  STATES[(top + 1) | 0] = NOT_KEPT;
-  TOPS[i] = top + 1;
-  words[(s.tops + sizeClass) | 0] = top + 1;
+  if (top > LIMITS[i]!) return false;
+  POINTERS[top] = pointer;
+  STATES[top] = NOT_KEPT;
+  TOPS[i] = top;
+  words[s.tops + sizeClass] = top;
   return true;
 }

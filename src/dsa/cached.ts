@@ -18,7 +18,7 @@ import { sweepAttachments } from './attachments.js';
 import { checkForFreedSegments, lockArea, pageMapWord, segmentWords, unlockArea } from './mapping.js';
 import { objectClass, objectStateIndex } from './object-state.js';
 import { hiWord, loWord, pageOf } from './pointer.js';
-import { CLASS_LARGE } from './size-classes.js';
+import { CLASS_LARGE, CLASS_SIZE } from './size-classes.js';
 import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
 
 /**
@@ -29,7 +29,7 @@ import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
 export function allocateSmall(s: AreaState, sizeClass: number): number {
   if (s.caching) {
     if (s.listens && s.dsm.control[ATTENTION_WORD] !== s.dsm.attentionSeen) s.dsm.attend();
-    let pointer = takeCached(s, sizeClass);
+    let pointer = takeCached(s, CLASS_SIZE[sizeClass]!);
     if (pointer === 0) pointer = refillAndTake(s, sizeClass);
     if (pointer !== 0) {
       s.hi = hiWord(pointer);

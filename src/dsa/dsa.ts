@@ -1,10 +1,12 @@
 /** Dynamic shared areas: heaps across segments. Entry of the folder; see its parts. */
 
 export { DSA_ALLOC_HUGE, DSA_ALLOC_NO_OOM, DSA_ALLOC_ZERO, DsaArea } from './area.js';
+export { takeCached } from './cache.js';
 export { areaSegments } from './area-handles.js';
 export { DEFAULT_INIT_SEGMENT_SIZE, MAX_SEGMENT_SIZE, MAX_SEGMENTS, MIN_SEGMENT_SIZE } from './area-layout.js';
 export type { AreaSegment } from './dump.js';
 export { formatPointer, InvalidDsaPointer, makePointer, offsetOf, SEGMENT_SPAN, segmentOf } from './pointer.js';
+export type { AreaState } from './state.js';
 export type { AreaStats, ClassStats } from './stats.js';
 export { firstUsableByte } from './segments.js';
 export { usableSize } from './size-classes.js';

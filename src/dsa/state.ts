@@ -142,6 +142,11 @@ export class SegmentMap {
   pages = 0;
 }
 
+/** What an attachment without a cache does instead of giving. */
+function cannotGive(): boolean {
+  return false;
+}
+
 /** Private state of one participant's attachment. */
 export class AreaState {
   readonly dsm: Dsm;
@@ -190,6 +195,11 @@ export class AreaState {
   /** The participant cache, see cache.ts. True while there is one. */
   caching = false;
   readonly checks: boolean;
+  /**
+   * Puts an object into the cache: `giveCached`, or `giveUnchecked` where there are no checks. A field, since asking each time
+   * makes `free` too long for V8 to put it into its caller. A program that uses both kinds of heap pays a call for that.
+   */
+  give: (s: AreaState, lo: number, hi: number, pointer: number) => boolean = cannotGive;
   /** The table of all caches of the area; empty when it has none. */
   readonly cacheTable: Int32Array;
   /** Word of this participant's slot in it. */

@@ -75,7 +75,7 @@ export class SegmentCensus {
   /** The mapping; null for an in-place area in plain memory. */
   readonly segment: DsmSegment | null;
   readonly words: Int32Array;
-  /** Slot states, 512 a page. */
+  /** Slot states, STATE_PER_PAGE a page. */
   readonly state: Uint16Array;
   /** Bytes by this participant's own knowledge. */
   readonly size: number;

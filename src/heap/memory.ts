@@ -11,7 +11,7 @@
  * map and a cache miss; `bytes` and `view` do it once for many accesses.
  */
 
-import { type DsaArea, firstUsableByte } from '../dsa/dsa.js';
+import { type AreaState, type DsaArea, firstUsableByte } from '../dsa/dsa.js';
 import { ATTENTION_WORD, type Dsm } from '../dsm/dsm.js';
 import { SharedHeapError } from '../errors/errors.js';
 import { type Kind, type NumberView, SegmentViews, widthOf } from './segment-views.js';
@@ -66,6 +66,8 @@ function outside(detail: string): SharedHeapError {
 export abstract class HeapMemory {
   /** This participant's attachment, null once closed. @internal */
   protected area: DsaArea | null;
+  /** What the shortest way of alloc and free works on, null once closed. @internal */
+  protected fast: AreaState | null;
   /** Views by segment index; {@link UNMAPPED} where there are none yet. @internal */
   protected readonly views: SegmentViews[] = Array.from({ length: LAST_SEGMENT + 1 }, () => UNMAPPED);
   /** Index into the view that {@link far} returned last. @internal */
@@ -79,12 +81,14 @@ export abstract class HeapMemory {
   /** @internal */
   protected constructor(area: DsaArea, listener: Dsm | null) {
     this.area = area;
+    this.fast = area.state;
     this.listener = listener;
   }
 
   /** Forgets area and views, so that every later call ends in {@link closedError}. @internal */
   protected forget(): void {
     this.area = null;
+    this.fast = null;
     for (let segment = 0; segment <= LAST_SEGMENT; segment++) this.views[segment] = UNMAPPED;
   }
 

@@ -5,7 +5,7 @@
  * new typed array over the shared memory itself; how long that is valid is said there, because nothing can enforce it.
  */
 
-import { DSA_ALLOC_HUGE, DSA_ALLOC_NO_OOM, DSA_ALLOC_ZERO, type DsaArea, usableSize } from '../dsa/dsa.js';
+import { DSA_ALLOC_HUGE, DSA_ALLOC_NO_OOM, DSA_ALLOC_ZERO, type DsaArea, takeCached, usableSize } from '../dsa/dsa.js';
 import { SharedHeapError } from '../errors/errors.js';
 import { requireCount, SPAN } from './memory.js';
 import { HeapNumbers, type Pointer } from './numbers.js';
@@ -18,6 +18,7 @@ import { type AnyViewType, isViewType, type ViewOf, type ViewType } from './type
 const COPY_CHUNK = 2 ** 30;
 /** Requests up to this size, in bytes, are allowed without the flag for huge ones, which is the area's shortest way. */
 const ORDINARY = 2 ** 30 - 1;
+const TWO_32 = 2 ** 32;
 /** Longest text, in bytes: its length is stored in 32 bits. */
 const LONGEST_TEXT = 2 ** 32 - 1;
 
@@ -59,6 +60,16 @@ export abstract class HeapObjects extends HeapNumbers {
    *   of the size class and of the area. Follows dsa_allocate_extended.
    */
   alloc(bytes: Size, options?: AllocOptions): Pointer {
+    const s = this.fast;
+    if (s !== null && options === undefined) {
+      const pointer = takeCached(s, bytes);
+      if (pointer !== 0) return pointer as Pointer;
+    }
+    // The sign tells V8 that this is a number as well; it would make an object of the pointer above otherwise.
+    return +this.#allocUncached(bytes, options) as Pointer;
+  }
+
+  #allocUncached(bytes: Size, options: AllocOptions | undefined): Pointer {
     const area = this.open();
     if (options === undefined && typeof bytes === 'number' && bytes <= ORDINARY) return area.allocate(bytes);
     return area.allocate(sizeInBytes(bytes), allocFlags(options));
@@ -73,6 +84,17 @@ export abstract class HeapObjects extends HeapNumbers {
    *   then. Any attached thread; may block on the locks of the size class and of the area. Follows dsa_free.
    */
   free(ptr: Pointer): void {
+    const s = this.fast;
+    if (s !== null && typeof ptr === 'number') {
+      // As in DsaArea.free, whose call would be one too many for V8 to put all of this into the caller.
+      const lo = ptr | 0;
+      const hi = (ptr * (1 / TWO_32)) | 0;
+      if (hi * TWO_32 + (lo >>> 0) === ptr && s.give(s, lo, hi, ptr)) return;
+    }
+    this.#freeUncached(ptr);
+  }
+
+  #freeUncached(ptr: Pointer): void {
     const area = this.open();
     area.free(ptr);
     this.afterFree(area);
