@@ -46,6 +46,7 @@ const COUNT = ParticipantTableControl.count / 4;
 const HIGH_WATER = ParticipantTableControl.high_water / 4;
 /** In units of 8 bytes, from the start of the table. */
 const FIRST_IDENTITY = (ParticipantTableControl.SIZEOF + ParticipantSlot.identity) / 8;
+const IDENTITY = ParticipantSlot.identity / 4;
 const FIRST_DEAD = (ParticipantTableControl.SIZEOF + ParticipantSlot.dead) / 8;
 const SLOT_UNITS = PARTICIPANT_SLOT_BYTES / 8;
 /** An identity that is not a native one holds the thread's JavaScript number in its low half. */
@@ -174,6 +175,15 @@ export class ParticipantTable implements Peers {
     return load(this.#control, this.slotBase(slot) + GENERATION) === generation && this.isAlive(slot) !== false;
   }
 
+  /** {@link isCurrent} as far as it is known already: asks nobody, 25 ns. A thread whose end nobody has seen counts as alive. */
+  seemsCurrent(slot: number, generation: number): boolean {
+    return (
+      load(this.#control, this.slotBase(slot) + GENERATION) === generation &&
+      !this.#looksFree(slot) &&
+      !this.knownDead(slot)
+    );
+  }
+
   /** Number of participants that are attached and not known to be gone. Any thread; does not block. */
   liveCount(): number {
     let live = 0;
@@ -291,6 +301,15 @@ export class ParticipantTable implements Peers {
     return new Participant(this, control, slot, generation, lockTimeout, canBlock());
   }
 
+  /**
+   * Whether both halves of a slot's identity are 0: a plain look, wrong only while the slot changes hands, and then its
+   * next or last owner was alive a moment ago. Sixty atomic loads of 64 bits take a thread that has just started 0.1 ms.
+   */
+  #looksFree(slot: number): boolean {
+    const word = this.slotBase(slot) + IDENTITY;
+    return (this.#control[word]! | this.#control[word + 1]!) === 0;
+  }
+
   #raiseHighWater(to: number): void {
     const word = this.#header + HIGH_WATER;
     let seen = load(this.#control, word);
@@ -304,6 +323,7 @@ export class ParticipantTable implements Peers {
   #adoptGone(lockTimeout: number, release: (adopted: Participant) => void): void {
     // All slots: one that was claimed by a thread that died at once may lie above the high water.
     for (let slot = 0; slot < this.count; slot++) {
+      if (this.#looksFree(slot)) continue;
       const at = FIRST_IDENTITY + slot * SLOT_UNITS;
       const identity = load(this.#ids, at);
       if (identity === 0n || identity === this.#self || this.isAlive(slot) !== false) continue;
