@@ -175,7 +175,7 @@ export class ParticipantTable implements Peers {
     return load(this.#control, this.slotBase(slot) + GENERATION) === generation && this.isAlive(slot) !== false;
   }
 
-  /** {@link isCurrent} as far as it is known already: asks nobody, 25 ns. A thread whose end nobody has seen counts as alive. */
+  /** {@link isCurrent} as far as it is known already: asks nobody. A thread whose end nobody has seen counts as alive. */
   seemsCurrent(slot: number, generation: number): boolean {
     return (
       load(this.#control, this.slotBase(slot) + GENERATION) === generation &&
