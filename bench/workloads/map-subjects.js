@@ -16,9 +16,16 @@
  * @property {string} subject as shown
  * @property {boolean} peer
  * @property {'many' | 'one' | 'none'} writers threads that may write at the same time
- * @property {(entries: number) => { share: () => unknown, map: OpenMap, close: () => void }} make
+ * @property {(entries: number, beside?: MadeMap) => MadeMap} make another one, where that matters beside the first
  * @property {(shared: any) => void} [enter] what a worker does when it starts, not when it is sent a map
  * @property {(shared: any) => OpenMap} open
+ * @property {() => void} [leave] what a worker does before it ends
+ *
+ * @typedef {object} MadeMap
+ * @property {() => unknown} share
+ * @property {OpenMap} map
+ * @property {() => void} close closes also what was made beside it
+ * @property {SharedHeap} [heap] it lies in
  */
 
 import { createRequire } from 'node:module';
@@ -34,14 +41,14 @@ const KEY_SIZE = 16;
 const VALUE_SIZE = 16;
 /** Room beside the entries for maps of a fixed size. */
 const SPARE = 1.3;
-const NAME = 'terms';
+const NAMES = ['terms', 'other terms'];
 const OPTIONS = /** @type {const} */ ({ key: 'string', value: 'number' });
 
 /** Heaps that this thread is attached to, by their area. @type {Map<number, SharedHeap>} */
 const attached = new Map();
 
-/** @param {import('sharedheap').HeapHandle} handle */
-function attach(handle) {
+/** @param {{ handle: import('sharedheap').HeapHandle }} shared */
+function attach({ handle }) {
   const heap = attached.get(handle.area) ?? SharedHeap.attach(handle);
   attached.set(handle.area, heap);
   return heap;
@@ -53,28 +60,42 @@ const OURS = {
   subject: 'heap.map',
   peer: false,
   writers: 'many',
-  make(entries) {
-    const heap = SharedHeap.create();
-    const map = heap.map(NAME, { ...OPTIONS, capacity: entries });
-    return { share: () => heap.handle, map, close: () => heap.close() };
+  make(entries, beside) {
+    const heap = beside?.heap ?? SharedHeap.create();
+    const name = /** @type {string} */ (NAMES[beside === undefined ? 0 : 1]);
+    const map = heap.map(name, { ...OPTIONS, capacity: entries });
+    return { share: () => ({ handle: heap.handle, name }), map, close: () => heap.close(), heap };
   },
   enter: attach,
-  open(handle) {
-    const heap = attach(handle);
-    const map = heap.map(NAME, OPTIONS);
+  open(shared) {
+    const heap = attach(shared);
+    const map = heap.map(shared.name, OPTIONS);
     return {
       set: (key, value) => map.set(key, value),
       get: (key) => map.get(key),
       close() {
-        attached.delete(handle.area);
+        attached.delete(shared.handle.area);
         heap.close();
       },
     };
+  },
+  leave() {
+    for (const heap of attached.values()) heap.close();
   },
 };
 
 /** The same in a worker that has not attached to the heap yet. @type {MapSubject} */
 const OURS_AND_HEAP = { ...OURS, id: 'heap-and-map', subject: 'heap and map', writers: 'none', enter: () => {} };
+
+/** What sending two workers a message costs by itself. @type {MapSubject} */
+const NOTHING = {
+  id: 'nothing',
+  subject: 'no map: a number',
+  peer: false,
+  writers: 'none',
+  make: (entries) => ({ share: () => entries - 1, map: new Map(), close() {} }),
+  open: (last) => ({ get: () => last, set() {} }),
+};
 
 /** @type {MapSubject} */
 const SHARED_MAP = {
@@ -121,7 +142,9 @@ const CLONED_MAP = {
   open: (map) => map,
 };
 
-export const MAP_SUBJECTS = [OURS, OURS_AND_HEAP, SHARED_MAP, SHAREABLE_MAP, CLONED_MAP];
+export const MAP_SUBJECTS = [OURS, OURS_AND_HEAP, NOTHING, SHARED_MAP, SHAREABLE_MAP, CLONED_MAP];
+/** Those that sharing alone is measured with. */
+export const SHARE_ONLY = [OURS_AND_HEAP.id, NOTHING.id];
 
 /** @param {string} id @returns {MapSubject} */
 export function subjectNamed(id) {

@@ -70,13 +70,15 @@ if (workerData.shared !== undefined) subject.enter?.(workerData.shared);
 if (workerData.warm) warmUp();
 parentPort?.on('message', (message) => {
   if (message === 'leave') {
+    subject.leave?.();
     parentPort?.close();
+  } else if (message.job === 'wake up') {
+    parentPort?.postMessage({ end: clock() });
   } else if (message.job === 'share') {
     const map = subject.open(message.shared);
     const last = map.get(/** @type {string} */ (keys.at(-1)));
     const end = clock();
     if (last !== entries - 1) throw new Error(`the last entry is ${last}`);
-    map.close?.();
     parentPort?.postMessage({ end });
   } else {
     parentPort?.postMessage(runPhase(message));

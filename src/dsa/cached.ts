@@ -63,7 +63,7 @@ function reclaim(s: AreaState): boolean {
   const { failure } = s;
   emptyCache(s);
   if (lockArea(s)) {
-    sweepAttachments(s);
+    sweepAttachments(s, true);
     unlockArea(s);
   }
   sweepCaches(s);

@@ -80,8 +80,11 @@ export function freeObject(s: AreaState, lo: number, hi: number): boolean {
   // Read before the lock, whose call makes V8 look again at what `s` is.
   const { ctl, p, ns, maps } = s;
   if (ctl[FREED_COUNTER] !== s.freedSeen && !checkForFreedSegments(s)) return false;
-  const here = maps[index]!;
-  if (here.i32 === NOT_MAPPED && segmentWords(s, index).length === 0 && isUnreachable(s)) return false;
+  let here = maps[index]!;
+  if (here.i32 === NOT_MAPPED) {
+    if (segmentWords(s, index).length === 0 && isUnreachable(s)) return false;
+    here = maps[index]!;
+  }
   const a = here.i32;
   const page = ((hi & 0xff) << 20) | (lo >>> 12);
   // A segment that could not be mapped has no pages.
@@ -98,12 +101,11 @@ export function freeObject(s: AreaState, lo: number, hi: number): boolean {
   const distance = (inBlock << 12) | (lo & 0xfff);
   const k = Math.imul(distance >>> 3, RECIPROCALS[sizeClass]!) >>> SHIFT;
   const at = (page - inBlock) * PER_PAGE + k;
-  const there = maps[spanHi >>> 8]!;
-  if (there.i32 === NOT_MAPPED) {
-    if (segmentWords(s, spanHi >>> 8).length === 0)
-      return isUnreachable(s) ? false : explainBadPointer(s, fromWords(lo, hi));
+  let sa = maps[spanHi >>> 8]!.i32;
+  if (sa === NOT_MAPPED) {
+    sa = segmentWords(s, spanHi >>> 8);
+    if (sa.length === 0) return isUnreachable(s) ? false : explainBadPointer(s, fromWords(lo, hi));
   }
-  const sa = there.i32;
   const { state } = here;
   const pool = POOLS + sizeClass * POOL_WORDS;
   if (acquire(p, ctl, pool, ns) === 0) {

@@ -156,7 +156,7 @@ export function releaseReference(s: AreaState): boolean {
   s.released = true;
   s.dsm.holdings.delete(s.ns);
   if (stillThere(s) && noteDetached(s)) {
-    sweepAttachments(s);
+    sweepAttachments(s, true);
     dropReference(s);
   }
   unlockArea(s);
@@ -265,7 +265,7 @@ function enter(s: AreaState): SharedHeapError | null {
   if (alive) {
     noteAttached(s);
     // Only now, so that an area whose participants have all died lives on in the one that still wants it.
-    sweepAttachments(s);
+    sweepAttachments(s, false);
   }
   s.freedSeen = s.ctl[C_FREED_COUNTER]!;
   unlockArea(s);

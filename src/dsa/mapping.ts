@@ -24,7 +24,7 @@ import {
 } from './area-layout.js';
 import { noteMapping } from './cache-map.js';
 import { ld64 } from '../layout/layout.js';
-import { type AreaState, NO_STATE, STATE_PER_PAGE, UNMAPPED } from './state.js';
+import { type AreaState, NO_STATE, NO_MAP, SegmentMap, STATE_PER_PAGE, UNMAPPED } from './state.js';
 import { PAGE_SIZE } from './size-classes.js';
 import type { DsmSegment } from '../dsm/dsm.js';
 
@@ -83,15 +83,16 @@ function attachSegment(s: AreaState, index: number): DsmSegment | null {
 function installState(s: AreaState, index: number, segment: DsmSegment): void {
   const pages = Math.floor(segment.mapLength / PAGE_SIZE);
   s.segments[index] = segment;
-  s.maps[index]!.state = new Uint16Array(segment.buffer, segment.tailOffset, pages * STATE_PER_PAGE);
-  s.maps[index]!.pages = pages;
+  const state = new Uint16Array(segment.buffer, segment.tailOffset, pages * STATE_PER_PAGE);
+  s.maps[index] = new SegmentMap(UNMAPPED, state, pages);
   noteMapping(s, index);
 }
 
 /** Makes a segment's words known here, as C's segment map does. */
 export function installSegment(s: AreaState, index: number, segment: DsmSegment): Int32Array {
   if (s.segments[index] !== segment) installState(s, index, segment);
-  s.maps[index]!.i32 = segment.i32;
+  const { state, pages } = s.maps[index]!;
+  s.maps[index] = new SegmentMap(segment.i32, state, pages);
   s.fpm[index] = new FreePageManager(segment.i32, 0, index === 0 ? FPM_AT_FIRST : FPM_AT_OTHER);
   if (index > s.high) s.high = index;
   noteMapping(s, index);
@@ -130,9 +131,7 @@ export function segmentState(s: AreaState, index: number): Uint16Array {
 export function unmapSegment(s: AreaState, index: number, unlessOwing = false): boolean {
   const segment = s.segments[index] ?? null;
   s.segments[index] = null;
-  s.maps[index]!.i32 = UNMAPPED;
-  s.maps[index]!.state = NO_STATE;
-  s.maps[index]!.pages = 0;
+  s.maps[index] = NO_MAP;
   s.fpm[index] = null;
   for (const known of s.active) known.forget();
   noteMapping(s, index);

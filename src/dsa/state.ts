@@ -130,22 +130,38 @@ export class ActiveSpan {
 
 /**
  * What a participant sees of one segment. One object a segment with fields of one type each: V8 then reads a view
- * without asking what it is, which arrays of views would cost at every use. Arrays of these are grown by push, because one that was
- * made long counts as one that may have holes.
+ * without asking what it is, which arrays of views would cost at every use. Arrays of these are grown by push, or copied from
+ * one that was, because one that was made long counts as one that may have holes. A map is never changed, another takes its
+ * place: {@link NO_MAP} is in many places.
  */
 export class SegmentMap {
   /** Words; {@link UNMAPPED} where C would have no mapping. */
-  i32 = UNMAPPED;
+  readonly i32: Int32Array;
   /** State table; {@link NO_STATE} when nothing of the segment is mapped. */
-  state = NO_STATE;
+  readonly state: Uint16Array;
   /** Pages, metadata included; 0 when nothing is mapped. */
-  pages = 0;
+  readonly pages: number;
+
+  constructor(i32: Int32Array, state: Uint16Array, pages: number) {
+    this.i32 = i32;
+    this.state = state;
+    this.pages = pages;
+  }
 }
 
 /** What an attachment without a cache does instead of giving. */
 function cannotGive(): boolean {
   return false;
 }
+
+/**
+ * Stands for every segment that nothing is known of here; the same for all areas. Who maps a segment looks its map up
+ * again afterwards.
+ */
+export const NO_MAP = new SegmentMap(UNMAPPED, NO_STATE, 0);
+/** A list of nothing but that. Copied, not filled in, by each area: a thread attaches to two for its first named thing. */
+const NONE_MAPPED: SegmentMap[] = [];
+for (let index = 0; index < MAX_SEGMENTS; index++) NONE_MAPPED.push(NO_MAP);
 
 /** Private state of one participant's attachment. */
 export class AreaState {
@@ -226,8 +242,7 @@ export class AreaState {
     this.p = parts.dsm.participant;
     this.ctl = parts.words;
     this.ns = parts.ns;
-    this.maps = [];
-    for (let index = 0; index < MAX_SEGMENTS; index++) this.maps.push(new SegmentMap());
+    this.maps = NONE_MAPPED.slice();
     this.active = [];
     for (let c = 0; c < NUM_SIZE_CLASSES; c++) this.active.push(new ActiveSpan());
     this.fpm = new Array<FreePageManager | null>(MAX_SEGMENTS).fill(null);
@@ -245,10 +260,7 @@ export class AreaState {
     this.mark = parts.checks ? STATE_CACHED + parts.dsm.participant.slot : STATE_LIVE;
     this.owner = parts.dsm.currentOwner;
     this.listens = parts.dsm.storeKind === 'buffers';
-    const first = this.maps[0]!;
-    first.i32 = parts.words;
-    first.state = parts.state;
-    first.pages = parts.pages;
+    this.maps[0] = new SegmentMap(parts.words, parts.state, parts.pages);
     this.segments[0] = parts.segment;
   }
 }

@@ -25,6 +25,8 @@ export const LAST_SEGMENT = 1023;
 export const POINTER_END = SPAN * (LAST_SEGMENT + 1);
 
 const UNMAPPED = new SegmentViews(new Int32Array(0), 0);
+/** What a heap object begins with; copied, since filling in a thousand entries takes a new thread 0.1 ms. */
+const NO_VIEWS: readonly SegmentViews[] = Array.from({ length: LAST_SEGMENT + 1 }, () => UNMAPPED);
 
 /** Checks what arithmetic can tell of a pointer. */
 function requirePointer(ptr: unknown): asserts ptr is number {
@@ -69,7 +71,7 @@ export abstract class HeapMemory {
   /** What the shortest way of alloc and free works on, null once closed. @internal */
   protected fast: AreaState | null;
   /** Views by segment index; {@link UNMAPPED} where there are none yet. @internal */
-  protected readonly views: SegmentViews[] = Array.from({ length: LAST_SEGMENT + 1 }, () => UNMAPPED);
+  protected readonly views: SegmentViews[] = NO_VIEWS.slice();
   /** Index into the view that {@link far} returned last. @internal */
   protected farIndex = 0;
   /** Count of freed segments for which {@link views} has been looked over. */

@@ -103,6 +103,10 @@ class BytesPacker implements Packer {
     return bytes;
   }
 
+  /**
+   * A buffer for each message. Several messages in one would take a quarter of the time from 65 bytes on, where the engine
+   * takes memory for each buffer; but who transfers `message.buffer` would take the other messages along.
+   */
   unpack(bytes: Uint8Array): unknown {
     return bytes.slice();
   }

@@ -107,6 +107,9 @@ export class QueueRing {
   readonly #receiveLock: number;
   readonly #near: boolean;
   readonly #bytes: Uint8Array;
+  /** The memory, and where in it the bytes of a message whose header is at 0 begin. */
+  readonly #buffer: ArrayBufferLike;
+  readonly #first: number;
   readonly #ring: Int32Array;
   readonly #mask: number;
   /** The lock that was refused last. */
@@ -120,6 +123,8 @@ export class QueueRing {
     this.participant = place.participant;
     this.capacity = capacity;
     this.control = new Int32Array(buffer, start, QueueControl.SIZEOF / 4);
+    this.#buffer = buffer;
+    this.#first = start + QueueControl.SIZEOF + HEADER_BYTES;
     this.#bytes = new Uint8Array(buffer, start + QueueControl.SIZEOF, capacity);
     this.#ring = new Int32Array(buffer, start + QueueControl.SIZEOF, capacity / 4);
     this.#words = words;
@@ -237,7 +242,7 @@ export class QueueRing {
       } else {
         result = n;
         if (n <= SMALL) this.#takeSmall(at, n);
-        else if (at + 8 + n <= this.capacity) target.set(this.#bytes.subarray(at + 8, at + 8 + n));
+        else if (at + 8 + n <= this.capacity) target.set(new Uint8Array(this.#buffer, this.#first + at, n));
         else this.#takeWrapped(at + 8, target, n);
         c[RECEIVED] = (c[RECEIVED]! + 1) | 0;
         store(c, HEAD, (head + need) | 0);

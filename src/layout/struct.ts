@@ -37,6 +37,8 @@ export interface StructInfo {
 }
 
 const registry: StructInfo[] = [];
+/** By name. Made with the layout: a thread that attaches compares them, and hashing takes a new thread 0.1 ms. */
+const hashes = new Map<string, number>();
 
 function fieldType(type: string, size: number, align: number) {
   return (guard: string): FieldSpec => ({ type, size, align, guard });
@@ -137,6 +139,7 @@ export function struct<F extends Record<string, FieldSpec>>(
   offsets['SIZEOF'] = total;
   offsets['NAME'] = name;
   registry.push({ name, size: total, source, rows });
+  hashes.set(name, layoutHash(name, total, rows));
   return Object.freeze(offsets) as unknown as Layout<F>;
 }
 
@@ -151,24 +154,22 @@ export function allStructs(): readonly StructInfo[] {
  *
  * @param version of what no layout says: the meaning of values, tables without a layout
  * @param structs names of the layouts; all must be declared by now
+ * @throws ERR_HEAP_CORRUPT when one is not: without it two versions could seem to agree
  */
 export function agreementHash(version: number, structs: readonly string[]): number {
   let hash = version;
-  for (const name of structs) hash = (Math.imul(hash, 31) + layoutHash([name])) | 0;
+  for (const name of structs) {
+    const its = hashes.get(name);
+    if (its === undefined) throw new SharedHeapError('ERR_HEAP_CORRUPT', `layout ${name} is not declared yet`);
+    hash = (Math.imul(hash, 31) + its) | 0;
+  }
   return hash >>> 0;
 }
 
-/**
- * FNV-1a hash (32 bits) over names, offsets and sizes of the given layouts: changes whenever the layout does.
- *
- * @param structs names of the layouts that matter
- */
-export function layoutHash(structs: readonly string[]): number {
+/** FNV-1a hash (32 bits) over name, offsets and sizes of a layout: changes whenever the layout does. */
+function layoutHash(name: string, size: number, rows: readonly LayoutRow[]): number {
   let hash = 0x811c9dc5;
-  for (const info of registry) {
-    if (!structs.includes(info.name)) continue;
-    const text = `${info.name}:${info.size};${info.rows.map((r) => `${r.name}@${r.offset}+${r.size}`).join(',')};`;
-    for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  }
+  const text = `${name}:${size};${rows.map((r) => `${r.name}@${r.offset}+${r.size}`).join(',')};`;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return hash >>> 0;
 }

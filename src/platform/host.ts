@@ -17,7 +17,6 @@ import { wait } from '#atomic';
 
 interface FileSystem {
   readFileSync(path: string, encoding: 'utf8'): string;
-  readlinkSync(path: string): string;
 }
 
 interface WorkerThreads {
@@ -129,7 +128,7 @@ export function canBlock(): boolean {
 
 /**
  * Identity of the calling thread, the same for its whole life and of no other thread of the process.
- * Any thread; does not block (the first call reads two small files of `/proc` on Linux).
+ * Any thread; does not block (the first call reads a small file of `/proc` on Linux).
  *
  * @returns a signed 64-bit number as a BigInt64Array gives it back, never 0n
  */
@@ -143,19 +142,23 @@ export function threadIdentity(): bigint {
 function nativeIdentity(): bigint | undefined {
   if (platformName() !== 'linux') return undefined;
   try {
-    const link = (builtin('node:fs') as FileSystem).readlinkSync('/proc/thread-self');
-    const tid = Number(link.slice(link.lastIndexOf('/') + 1));
+    const stat = readStat('thread-self');
+    const tid = Number(stat.slice(0, stat.indexOf(' ')));
     if (!Number.isSafeInteger(tid) || tid <= 0) return undefined;
-    const start = startTime(tid);
+    const start = startTime(stat);
     return start === undefined ? undefined : BigInt.asIntN(64, (start << 32n) | BigInt(tid));
   } catch {
     return undefined;
   }
 }
 
-/** Low 32 bits of the start time of a thread of this process; undefined when it is over. Throws when it cannot be known. */
-function startTime(tid: number): bigint | undefined {
-  const stat = (builtin('node:fs') as FileSystem).readFileSync(`/proc/self/task/${tid}/stat`, 'utf8');
+/** What `/proc` says of a thread of this process: its id, its name in brackets, then other fields. Throws when there is none. */
+function readStat(thread: string): string {
+  return (builtin('node:fs') as FileSystem).readFileSync(`/proc/${thread}/stat`, 'utf8');
+}
+
+/** Low 32 bits of the start time in what {@link readStat} gave; undefined when that thread is over. */
+function startTime(stat: string): bigint | undefined {
   // The name of the thread stands in brackets and may itself hold brackets and blanks.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   // Z and X: it has ended, only the entry is left (the first thread of a process stays until the last one ends).
@@ -178,7 +181,7 @@ export function threadAlive(identity: bigint): boolean | undefined {
   const high = unsigned >> 32n;
   if (high === FOREIGN_MARKER || BigInt.asUintN(64, threadIdentity()) >> 32n === FOREIGN_MARKER) return undefined;
   try {
-    return startTime(Number(unsigned & LOW_HALF)) === high;
+    return startTime(readStat(`self/task/${unsigned & LOW_HALF}`)) === high;
   } catch (error) {
     const { code } = error as { code?: unknown };
     return code === 'ENOENT' || code === 'ESRCH' ? false : undefined;

@@ -6,7 +6,7 @@
  * changes again.
  */
 
-import { array, dp, i32, layoutHash, size, struct, u32 } from '../layout/layout.js';
+import { agreementHash, array, dp, i32, size, struct, u32 } from '../layout/layout.js';
 
 const PARTITION = 'written under the exclusive, read under any mode of the lock of its partition in the table';
 
@@ -50,9 +50,7 @@ export const E_POINTER = RegistryEntry.pointer / 4;
 /** Layouts that all users of a registry must agree on, besides those of the cluster. */
 const AGREED = ['registry_entry', 'dshash_table_control', 'dshash_table_item'];
 
-/** Hash over them, one after the other: in which order modules are loaded may differ between threads. */
+/** Hash over them. */
 export function registryLayoutHash(): number {
-  let hash: number = KINDS.length;
-  for (const name of AGREED) hash = (Math.imul(hash, 31) + layoutHash([name])) | 0;
-  return hash >>> 0;
+  return agreementHash(KINDS.length, AGREED);
 }

@@ -1,8 +1,10 @@
 /** Who keeps an area alive: attaching, leaving, pinning, mappings and their owners. */
 
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { DsaArea } from '../../dist/dsa/dsa.js';
-import { ResourceOwner } from '../../dist/dsm/dsm.js';
+import { Dsm, ResourceOwner } from '../../dist/dsm/dsm.js';
 import {
   another,
   bytesOf,
@@ -41,6 +43,27 @@ describe.each(STORES)('on %s', (store) => {
     expect(dsm.stats().segments).toEqual([]);
     expect(codeOf(() => DsaArea.attach(dsm, handle))).toBe('ERR_HEAP_AREA_GONE');
   });
+
+  it.runIf(process.platform === 'linux')(
+    'a thread that ended is asked after by who leaves, not by who attaches',
+    async () => {
+      const { dsm, area } = newArea({}, { store });
+      const other = another(dsm);
+      const workerData = { cluster: dsm.handle, area: area.handle };
+      const worker = new Worker(new URL('../workers/dsa-idle.mjs', import.meta.url), { workerData });
+      await once(worker, 'message');
+      expect(references(area)).toBe('2 f');
+      await worker.terminate();
+      const there = DsaArea.attach(other, area.handle);
+      expect(references(there)).toBe('3 f');
+      there.detach();
+      expect(references(area)).toBe('1 f');
+      expectSound(area);
+      area.detach();
+      Dsm.join(dsm.handle).leave();
+      expect(dsm.stats().segments).toEqual([]);
+    },
+  );
 
   it('what one allocates the others read and free', () => {
     const { dsm, area } = newArea({}, { store });

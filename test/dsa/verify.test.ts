@@ -34,7 +34,7 @@ import {
 } from '../../dist/dsa/area-layout.js';
 import { DSA_ALLOC_NO_OOM, DsaArea, verifyArea, type VerifyReport } from '../../dist/dsa/dsa.js';
 import { listWord, poolWord } from '../../dist/dsa/spans.js';
-import { STATE_LIVE } from '../../dist/dsa/state.js';
+import { NO_STATE, SegmentMap, STATE_LIVE } from '../../dist/dsa/state.js';
 import { ClusterControl, DsmControlItem } from '../../dist/dsm/control-layout.js';
 import {
   HAS_WAITERS,
@@ -480,7 +480,7 @@ describe('what this participant keeps for itself (K19)', () => {
 
   it('words without a mapping', () => {
     const area = busy();
-    area.state.maps[7]!.i32 = area.state.ctl;
+    area.state.maps[7] = new SegmentMap(area.state.ctl, NO_STATE, 0);
     expect(ids(area.verify())).toEqual(['K19']);
   });
 

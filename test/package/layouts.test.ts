@@ -35,4 +35,10 @@ describe('layouts', () => {
     expect(agreementHash(0, names)).not.toBe(agreementHash(1, names));
     expect(agreementHash(0, names.slice(1))).not.toBe(agreementHash(0, names));
   });
+
+  it('cannot be agreed on before they are declared', () => {
+    expect(() => agreementHash(0, [names[0]!, 'dsa_tomorrow'])).toThrow(
+      expect.objectContaining({ code: 'ERR_HEAP_CORRUPT', message: expect.stringContaining('dsa_tomorrow') }),
+    );
+  });
 });

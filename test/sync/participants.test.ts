@@ -92,6 +92,9 @@ describe('joining and leaving', () => {
     expect(table.highWater()).toBe(2);
     expect(table.liveCount()).toBe(2);
     expect([table.isCurrent(0, 1), table.isCurrent(0, 2), table.isCurrent(1, 1)]).toEqual([false, true, true]);
+    expect([table.seemsCurrent(0, 1), table.seemsCurrent(0, 2), table.seemsCurrent(1, 1)]).toEqual([false, true, true]);
+    b.leave();
+    expect([table.isCurrent(1, 1), table.seemsCurrent(1, 1)]).toEqual([false, false]);
   });
 
   test('the table is full at its number of slots, says so, and is usable after a leave', () => {
@@ -158,8 +161,11 @@ describe('who is alive', () => {
       false,
     ]);
     await worker.terminate();
+    // Nobody has looked yet.
+    expect(world.table.seemsCurrent(0, 1)).toBe(true);
     expect(world.table.isAlive(0)).toBe(false);
     expect(world.table.knownDead(0)).toBe(true);
+    expect(world.table.seemsCurrent(0, 1)).toBe(false);
     expect(world.table.liveCount()).toBe(0);
   });
 
