@@ -82,7 +82,7 @@ export class MapWalk {
     const m = this.#m;
     if (!refresh(m)) return -1;
     let count = 0;
-    if (m.parts[m.part + P_SIZE_LOG2]! !== 0) {
+    if (m.parts[m.part + P_SIZE_LOG2] !== 0) {
       if (!openTable(m)) return -1;
       count = this.#readCells();
       if (count < 0 || this.#from < END) return count;
@@ -172,13 +172,14 @@ export function clearMap(m: MapState): void {
 /** Lists the table of the partition and the nodes that are objects of their own. Changes nothing. */
 function collect(m: MapState, garbage: DsaPointer[]): boolean {
   const { parts, part } = m;
-  if (parts[part + P_SIZE_LOG2]! === 0) return true;
+  if (parts[part + P_SIZE_LOG2] === 0) return true;
   if (!openTable(m)) return false;
   const { cells, cellBase, log2 } = m;
   const table = pointerOf(parts[part + P_TABLE]!, parts[part + P_TABLE + 1]!);
   if (!m.area.isLive(table)) return corrupt(m, 'the table of a partition is no object');
   garbage.push(table);
-  for (let c = cellBase; c < cellBase + CELL_WORDS * 2 ** log2; c += CELL_WORDS) {
+  const end = cellBase + (CELL_WORDS << log2);
+  for (let c = cellBase; c < end; c += CELL_WORDS) {
     if ((cells[c]! & 1) === 0) continue;
     const lo = cells[c + 1]!;
     const hi = cells[c + 2]!;

@@ -98,7 +98,7 @@ export const MapPartition = struct(
 );
 
 /** A place for one entry in the table of a partition. 16 bytes would cross no line, but take a third more of the cache. */
-export const MapCell = struct(
+const MapCell = struct(
   'heap_map_cell',
   'sharedheap',
   {

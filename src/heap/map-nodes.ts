@@ -55,7 +55,7 @@ export const FAILED = -2;
  */
 export function findNode(m: MapState): number {
   if (!refresh(m)) return FAILED;
-  if (m.parts[m.part + SIZE_LOG2]! === 0) return NONE;
+  if (m.parts[m.part + SIZE_LOG2] === 0) return NONE;
   return openTable(m) ? seek(m) : FAILED;
 }
 

@@ -81,7 +81,7 @@ export const MAP_BLOCK_BYTES = MapBlock.SIZEOF;
 /** Most entries that `capacity` can ask for. */
 const MAX_CAPACITY = 2 ** 30;
 /** Deviations above the mean that a partition's share is reckoned with. Fewer: some grow all the same; more: memory. */
-const DEVIATIONS = 3;
+const DEVIATIONS = 1;
 
 const KEYS: Readonly<Record<string, number>> = { string: KEY_STRING, number: KEY_NUMBER, bytes: KEY_BYTES };
 const VALUES: Readonly<Record<string, number>> = {

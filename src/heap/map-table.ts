@@ -54,11 +54,11 @@ export function tableBytes(log2: number): number {
 }
 
 /**
- * Most entries in a table before it grows: three quarters. Lower: more memory, which the cache holds less of; higher: a
- * search for a key that is not there looks at 8 cells (two lines) with 3/4, at 32 with 7/8.
+ * Most entries in a table before it grows: 13/16. Lower: more memory, which caches hold less of. Higher: a search for a
+ * key that is not there looks at 8 cells with 3/4, at 15 (three lines) with 13/16, at 32 with 7/8.
  */
 export function growBound(log2: number): number {
-  return (3 << log2) >>> 2;
+  return (13 << log2) >>> 4;
 }
 
 /** Most entries in a table that cannot grow for want of memory. Higher: searches for what is not there become walks. */

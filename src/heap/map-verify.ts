@@ -127,7 +127,11 @@ class MapCheck {
     const used = want === 0 ? 0 : this.#cells(partition);
     f.check('N10', used === count, () => `partition ${partition} counts ${count} entries and has ${used}`);
     const most = log2 === 0 ? 0 : fullBound(log2);
-    f.check('N10', used <= most, () => `partition ${partition} has ${used} entries, at most ${most} in 2^${log2} cells`);
+    f.check(
+      'N10',
+      used <= most,
+      () => `partition ${partition} has ${used} entries, at most ${most} in 2^${log2} cells`,
+    );
     this.entries += used;
   }
 

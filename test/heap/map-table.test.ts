@@ -6,7 +6,6 @@ import { P_SIZE_LOG2, PART_WORDS, PARTITIONS } from '../../dist/heap/map-layout.
 import type { MapReport } from '../../dist/heap/map-verify.js';
 import { attachMap, checkMapOptions } from '../../dist/heap/map-open.js';
 import { packKey } from '../../dist/heap/map-state.js';
-import { growBound } from '../../dist/heap/map-table.js';
 import { World } from './map-helpers.js';
 
 const OPTIONS = { key: 'number', value: 'number' } as const;
@@ -84,7 +83,7 @@ describe('a table of a map', () => {
     }
   });
 
-  it('is there from the first entry on, doubles at three quarters, and goes with clear', () => {
+  it('is there from the first entry on, doubles at 13/16, and goes with clear', () => {
     const { world, map } = newMap();
     const empty = world.area.stats().liveObjects;
     const keys = keysOfOnePartition(world, 0, 100);
@@ -95,11 +94,11 @@ describe('a table of a map', () => {
     for (const [n, key] of keys.entries()) {
       map.set(key, n);
       let log2 = 2;
-      while (growBound(log2) < n + 1) log2++;
+      while ((2 ** log2 * 13) / 16 < n + 1) log2++;
       expect(sizesOf(world)).toEqual(new Set([0, log2]));
     }
     for (const key of keys) map.delete(key);
-    expect(sizesOf(world)).toEqual(new Set([0, 8]));
+    expect(sizesOf(world)).toEqual(new Set([0, 7]));
     map.clear();
     expect(sizesOf(world)).toEqual(new Set([0]));
     expect(world.area.stats().liveObjects).toBe(empty);
