@@ -290,7 +290,9 @@ function updateStruct(
   fn: (value: unknown, found: boolean) => unknown,
 ): unknown {
   if (!found) m.fixed.fill(0);
-  m.before.set(m.fixed);
+  // By hand: a struct is a few words, and setting a range costs a call into the engine.
+  const { fixed, before } = m;
+  for (let i = 0; i < fixed.length; i++) before[i] = fixed[i]!;
   const value = fn(struct.accessor, found);
   if (value !== false) return value === undefined ? struct.accessor : value;
   m.fixed.set(m.before);
