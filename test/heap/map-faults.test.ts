@@ -5,19 +5,7 @@ import type { HeapMap } from '../../dist/heap/map.js';
 import { HeapMaps } from '../../dist/heap/maps.js';
 import type { DsaPointer } from '../../dist/layout/layout.js';
 import { codeOf, STORES } from './helpers.js';
-import { expectMapSound, World } from './map-helpers.js';
-
-const SMALL = { initSegmentSize: 2 ** 18, maxSegmentSize: 2 ** 18 };
-/** Sizes of objects that leave nothing when they are taken until there is no more. */
-const ALL_SIZES = [65_536, 8192, 4096, 2048, 1024, 512, 256, 128, 32, 8];
-
-/** Takes all memory that the area has, and forbids more. */
-function exhaust({ area }: World): DsaPointer[] {
-  area.setSizeLimit(area.getTotalSize());
-  const taken: DsaPointer[] = [];
-  for (const size of ALL_SIZES) for (let p = area.allocate(size, 2); p !== 0; p = area.allocate(size, 2)) taken.push(p);
-  return taken;
-}
+import { exhaust, expectMapSound, SMALL, World } from './map-helpers.js';
 
 /** Everything that a map holds and says of itself. */
 function image(map: HeapMap<string, any>): string {

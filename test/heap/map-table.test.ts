@@ -2,11 +2,13 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { P_SIZE_LOG2, PART_WORDS, PARTITIONS } from '../../dist/heap/map-layout.js';
+import { HALF_MOVED, P_SIZE_LOG2, PART_WORDS, PARTITIONS } from '../../dist/heap/map-layout.js';
 import type { MapReport } from '../../dist/heap/map-verify.js';
+import { readEntry } from '../../dist/heap/map-nodes.js';
 import { attachMap, checkMapOptions } from '../../dist/heap/map-open.js';
 import { packKey } from '../../dist/heap/map-state.js';
-import { World } from './map-helpers.js';
+import { codeOf } from './helpers.js';
+import { exhaust, SMALL, World } from './map-helpers.js';
 
 const OPTIONS = { key: 'number', value: 'number' } as const;
 
@@ -113,6 +115,49 @@ describe('a table of a map', () => {
       if (n % 1000 === 0) for (const log2 of sizesOf(world)) expect([0, 8]).toContain(log2);
     }
     expect(sizesOf(world)).toEqual(new Set([8]));
+  });
+
+  it('takes entries up to 7/8 where there is no memory to grow, and grows when there is some again', () => {
+    const world = new World({}, SMALL);
+    const map = world.map('m', OPTIONS);
+    const keys = keysOfOnePartition(world, 8, 32);
+    // 26 of 32 cells; the chunk under way has room for more nodes than the table for entries.
+    for (const key of keys.slice(0, 26)) map.set(key, key);
+    const taken = exhaust(world);
+    map.set(keys[26]!, 26).set(keys[27]!, 27);
+    const before = JSON.stringify([[...map], map.verify()]);
+    for (const call of [
+      () => map.set(keys[28]!, 28),
+      () => map.update(keys[28]!, () => 28),
+      () => map.getOrInsert(keys[28]!, 28),
+    ]) {
+      expect(codeOf(call)).toBe('ERR_HEAP_OUT_OF_MEMORY');
+      expect(JSON.stringify([[...map], map.verify()])).toBe(before);
+    }
+    // What is there can be changed and deleted; a place that is left is taken.
+    map.set(keys[27]!, -27);
+    expect(map.delete(keys[0]!)).toBe(true);
+    map.set(keys[28]!, 28);
+    for (const p of taken) world.area.free(p);
+    world.area.setSizeLimit(Number.POSITIVE_INFINITY);
+    for (const key of keys) map.set(key, 2 * key);
+    expect(sizesOf(world)).toEqual(new Set([0, 6]));
+    for (const key of keys) expect(map.get(key)).toBe(2 * key);
+    sound(map.verify());
+  });
+
+  it('hides no entry behind a cell that a thread left half moved, nor shows it twice', () => {
+    const { world, map } = newMap();
+    const keys = keysOfOnePartition(world, 6, 0);
+    for (const key of keys) map.set(key, key);
+    const m = open(world);
+    packKey(m, keys[0]!);
+    expect(readEntry(m)).toBeGreaterThan(0);
+    m.cells[m.cellAt] = HALF_MOVED;
+    for (const key of keys.slice(1)) expect(map.get(key)).toBe(key);
+    expect(map.has(keys[0]!)).toBe(false);
+    expect([...map.keys()].sort((a, b) => a - b)).toEqual(keys.slice(1).sort((a, b) => a - b));
+    expect(map.verify().findings.map(({ id }) => id)).toEqual(['N9']);
   });
 
   it('shows a loop each key that stays once, while it grows and what went round goes and comes', () => {
