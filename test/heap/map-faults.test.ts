@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { HeapMap } from '../../dist/heap/map.js';
+import { MapBlock } from '../../dist/heap/map-layout.js';
 import { HeapMaps } from '../../dist/heap/maps.js';
 import type { DsaPointer } from '../../dist/layout/layout.js';
 import { codeOf, STORES } from './helpers.js';
@@ -140,6 +141,21 @@ describe('bad input', () => {
       expect(codeOf(() => world.map('m', other, new HeapMaps()))).toBe('ERR_HEAP_BAD_OPTION');
     }
     expect(world.map('m', options, new HeapMaps())).not.toBe(map);
+  });
+
+  it.each([
+    ['ERR_HEAP_VERSION', 'another layout', MapBlock.layout, 1],
+    ['ERR_HEAP_BAD_HANDLE', 'a pointer to nothing', MapBlock.partitions, 8],
+    ['ERR_HEAP_BAD_HANDLE', 'a size that no table has', MapBlock.first_log2, 64],
+  ])('%s as a block with %s', (code, _what, field, change) => {
+    const world = new World();
+    world.map('m', {}).set('a', 1);
+    const words = world.area.segmentI32(0);
+    const word = (world.blocks.get('m')! + field) / 4;
+    words[word] = words[word]! + change;
+    expect(codeOf(() => world.map('m', {}, new HeapMaps()))).toBe(code);
+    words[word] = words[word]! - change;
+    expect(world.map('m', {}, new HeapMaps()).get('a')).toBe(1);
   });
 
   const KEYS: readonly [string, object, unknown, readonly unknown[]][] = [
