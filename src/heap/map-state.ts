@@ -106,6 +106,8 @@ export class MapState {
 
   /** The partition of the key, as a word of `parts`. */
   part = 0;
+  /** Table and size of each partition as this participant saw them last: pointer in two words, size_log2, unused. */
+  readonly known: Int32Array = new Int32Array(4 * PARTITIONS);
   /** Its table, once a step has opened it: words of its segment, word index there, size as a power of two. */
   cells: Int32Array;
   cellBase = 0;

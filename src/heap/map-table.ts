@@ -30,6 +30,7 @@ import {
   P_NEXT_LOG2,
   P_SIZE_LOG2,
   P_TABLE,
+  PART_WORDS as PARTITION_WORDS,
 } from './map-layout.js';
 import { allocate, corrupt, giveUp, hiOf, loOf, wordIndex, wordsOf } from './map-memory.js';
 import type { MapState } from './map-state.js';
@@ -42,6 +43,9 @@ const MOST = LARGEST_LOG2;
 const TABLE = P_TABLE;
 const SIZE_LOG2 = P_SIZE_LOG2;
 const COUNT = P_COUNT;
+const PART_WORDS = PARTITION_WORDS;
+/** Words of `m.known` for each partition. */
+const KNOWN = 4;
 
 /** Tag of a hash: never 0, never even. */
 export function tagOf(hash: number): number {
@@ -69,13 +73,22 @@ export function fullBound(log2: number): number {
 /**
  * Finds the words of the table of the partition at `m.part`: `m.cells`, `m.cellBase`, `m.log2`. There must be one.
  *
+ * Works on what was seen last time and only compares that with the header. Comparisons are predicted, so the processor fetches
+ * the cell while the line of the header is still on its way from the other processor; from the header itself it could not.
+ *
  * @returns false with `failure` set
  */
 export function openTable(m: MapState): boolean {
-  const { parts, part } = m;
-  const log2 = parts[part + SIZE_LOG2]!;
-  const lo = parts[part + TABLE]!;
-  const hi = parts[part + TABLE + 1]!;
+  const { parts, part, known } = m;
+  const k = (part - m.partsAt) / (PART_WORDS / KNOWN);
+  let lo = known[k]!;
+  let hi = known[k + 1]!;
+  let log2 = known[k + 2]!;
+  if (parts[part + TABLE] !== lo || parts[part + TABLE + 1] !== hi || parts[part + SIZE_LOG2] !== log2) {
+    lo = known[k] = parts[part + TABLE]!;
+    hi = known[k + 1] = parts[part + TABLE + 1]!;
+    log2 = known[k + 2] = parts[part + SIZE_LOG2]!;
+  }
   const words = wordsOf(m, hi);
   if (words.length === 0) return false;
   const base = (hi & 0xff) * WORDS_4_GIB + (lo >>> 2);
