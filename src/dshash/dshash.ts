@@ -39,34 +39,6 @@ export { DshashScan } from './scan.js';
 export { DSHASH_INSERT_NO_OOM, DshashTable } from './table.js';
 export type { TableReport, TableVerifyOptions } from './verify.js';
 
-// For structures of this library that make items of their own kind in such a table.
-export { grow } from './grow.js';
+// For structures of this library that keep pointers as two words, and hash keys as tables do.
 export { hashWords } from './hash.js';
-export {
-  DshashControl,
-  I_HASH,
-  MAX_SIZE_LOG2,
-  NUM_PARTITIONS,
-  NUM_PARTITIONS_LOG2,
-  P_COUNT,
-  PARTITION_WORDS,
-} from './layout.js';
-export { attachTable, makeTable } from './lifecycle.js';
-export {
-  allocate,
-  corrupt,
-  countOf,
-  hiOf,
-  lockPartition,
-  loOf,
-  partitionWord,
-  pointerOf,
-  refresh,
-  tableError,
-  tableOutOfMemory,
-  type TableState,
-  unlockPartition,
-  wordIndex,
-  wordsOf,
-} from './state.js';
-export { verifyTable } from './verify.js';
+export { hiOf, loOf, pointerOf, wordIndex } from './state.js';

@@ -4,7 +4,7 @@
  *     control (3112 bytes)                  buckets: 2^size_log2 pointers        item: 16 + entry_size bytes
  *     0     handle                          ┌────────────────────┐               0   next item of the bucket
  *     8     magic                           │ head of bucket 0   │─────────────> 8   hash of the key
- *     16    128 × {lock 16, count 8}        │ head of bucket 1   │               12  free for whoever makes items
+ *     16    128 × {lock 16, count 8}        │ head of bucket 1   │               12  unused
  *     3088  tranche of the locks            │ ...                │               16  the entry: key first
  *     3096  size_log2, 3104 buckets         └────────────────────┘
  *
@@ -55,7 +55,7 @@ const DshashItem = struct(
   {
     next: dp(PARTITION),
     hash: u32('written before the item is linked, then frozen'),
-    extra: u32('as hash; padding in C, here for whoever makes items of its own kind'),
+    unused: u32('padding in C, too'),
   },
   16,
 );

@@ -73,20 +73,16 @@ export function checkParameters(params: unknown): void {
   }
 }
 
-/** @throws ERR_HEAP_BAD_OPTION, ERR_HEAP_TRANCHE, ERR_HEAP_OUT_OF_MEMORY and what the area throws; nothing is kept then */
-export function createTable(area: DsaArea, params: DshashParameters<never>): TableState {
-  checkArea(area);
-  checkParameters(params);
-  return makeTable(area, params.trancheId, NUM_PARTITIONS_LOG2);
-}
-
 /**
  * Makes control object and bucket array.
  *
- * @param trancheId known to the cluster
- * @param sizeLog2 buckets to begin with, as a power of two, at least 7
+ * @throws ERR_HEAP_BAD_OPTION, ERR_HEAP_TRANCHE, ERR_HEAP_OUT_OF_MEMORY and what the area throws; nothing is kept then
  */
-export function makeTable(area: DsaArea, trancheId: number, sizeLog2: number): TableState {
+export function createTable(area: DsaArea, params: DshashParameters<never>): TableState {
+  checkArea(area);
+  checkParameters(params);
+  const { trancheId } = params;
+  const sizeLog2 = NUM_PARTITIONS_LOG2;
   area.state.dsm.requireLayer(LAYER_DSHASH, DSHASH_LAYOUT_HASH);
   area.state.dsm.tranches.trancheName(trancheId);
   const control = area.allocate(DshashControl.SIZEOF);
@@ -141,13 +137,8 @@ export function attachTable(area: DsaArea, handle: unknown): TableState {
 
 /**
  * Frees all items, the bucket array and the control object. The caller has made sure that nobody uses the table.
- *
- * @param freeItem frees an item that lies at a word of some words and begins a chain no longer; may throw
  */
-export function destroyTable(
-  t: TableState,
-  freeItem: (item: DsaPointer, words: Int32Array, at: number) => void = (item) => t.area.free(item),
-): void {
+export function destroyTable(t: TableState): void {
   if (!refresh(t)) throw tableError(t, 'destroy');
   const { buckets, bucketWord, control, at } = t;
   let left = 0;
@@ -161,7 +152,7 @@ export function destroyTable(
       const w = wordIndex(lo, hi);
       buckets[b] = words[w]!;
       buckets[b + 1] = words[w + 1]!;
-      freeItem(pointerOf(lo, hi), words, w);
+      t.area.free(pointerOf(lo, hi));
     }
   }
   // Whoever still has the handle finds out.

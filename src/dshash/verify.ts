@@ -16,7 +16,6 @@
  */
 
 import { checkRestingLock, type Finding, Findings, quiescentOption } from '../dsm/dsm.js';
-import type { DsaPointer } from '../layout/layout.js';
 import { lwlockFailure } from '../sync/sync.js';
 import { bucketBytes } from './grow.js';
 import {
@@ -65,28 +64,16 @@ export interface TableReport {
   readonly items: number;
 }
 
-/** What else must hold for an item; reports what does not. Its partition is locked or at rest. */
-export type ItemCheck = (f: Findings, item: DsaPointer, words: Int32Array, at: number) => void;
-
-/** What must hold for a partition besides, once its items were checked. */
-export type PartitionCheck = (f: Findings, partition: number) => void;
-
 /**
  * Checks a table. The participant's thread; blocks on locks only when `quiescent` is false.
  *
- * @param rule bytes that each item has as an object of the area, or what else holds for items
- * @param after what else is checked with each partition
+ * @param itemBytes bytes that each item has as an object of the area
  * @throws ERR_HEAP_BAD_OPTION; nothing for damage
  */
-export function verifyTable(
-  t: TableState,
-  options: TableVerifyOptions,
-  rule: number | ItemCheck,
-  after: PartitionCheck = () => {},
-): TableReport {
+export function verifyTable(t: TableState, options: TableVerifyOptions, itemBytes: number): TableReport {
   const atRest = quiescentOption(options);
   const f = new Findings();
-  const walk = new Walk(t, f, typeof rule === 'number' ? liveObjects(t, rule) : rule, after);
+  const walk = new Walk(t, f, itemBytes);
   if (checkControl(t, f)) {
     for (let partition = 0; partition < NUM_PARTITIONS; partition++) {
       if (atRest) checkLock(t, f, partition);
@@ -94,14 +81,6 @@ export function verifyTable(
     }
   }
   return { ok: f.errors === 0, checks: f.checks, findings: f.list, unlisted: f.unlisted, items: walk.items };
-}
-
-/** H7 for items that are objects of their own. */
-function liveObjects(t: TableState, bytes: number): ItemCheck {
-  return (f, item) => {
-    const room = t.area.isLive(item) ? t.area.sizeOf(item) : 0;
-    f.check('H7', room >= bytes, () => `item ${item} is an object of ${room} bytes, not ${bytes}`);
-  };
 }
 
 /** H1. False when the rest cannot be looked at. */
@@ -129,14 +108,12 @@ class Walk {
   items = 0;
   readonly #t: TableState;
   readonly #f: Findings;
-  readonly #check: ItemCheck;
-  readonly #after: PartitionCheck;
+  readonly #itemBytes: number;
 
-  constructor(t: TableState, f: Findings, check: ItemCheck, after: PartitionCheck) {
+  constructor(t: TableState, f: Findings, itemBytes: number) {
     this.#t = t;
     this.#f = f;
-    this.#check = check;
-    this.#after = after;
+    this.#itemBytes = itemBytes;
   }
 
   partitionUnderLock(partition: number, atRest: boolean): void {
@@ -145,13 +122,7 @@ class Walk {
       this.#f.error('H6', lwlockFailure(t.p, t.control, t.failedLock, t.ns, t.area.state.dsm.tranches).toString());
       return;
     }
-    try {
-      this.#partition(partition);
-      this.#after(this.#f, partition);
-    } catch (error) {
-      // A check of the caller's; the lock must not stay behind.
-      this.#f.error('H3', `the check of partition ${partition} broke off: ${String(error)}`);
-    }
+    this.#partition(partition);
     if (!atRest) unlockPartition(t, partition);
   }
 
@@ -191,7 +162,12 @@ class Walk {
       seen.add(item);
       const leads = words[at + I_HASH]! >>> t.shift;
       f.check('H4', leads === bucket, () => `${where()} belongs into bucket ${leads}`);
-      this.#check(f, item, words, at);
+      const room = t.area.isLive(item) ? t.area.sizeOf(item) : 0;
+      f.check(
+        'H7',
+        room >= this.#itemBytes,
+        () => `item ${item} is an object of ${room} bytes, not ${this.#itemBytes}`,
+      );
       lo = words[at]!;
       hi = words[at + 1]!;
     }

@@ -2,38 +2,37 @@
  * Many entries at once: reading them in batches, and clearing.
  *
  * A batch is read under the shared lock of one partition and handed out after that was given back, so a loop over a map
- * holds no lock while its body runs. The place where the next batch begins is kept as a hash: entries are in the order of
- * the top bits of their hashes, whatever the number of buckets, and no entry changes its hash. So a loop sees each key
- * that stays in the map exactly once, also when the map grows meanwhile; keys that come or go may be seen or not.
+ * holds no lock while its body runs. Where the next batch begins is kept as a partition and a tag: homes are in the order
+ * of tags, whatever the size of the table, and no entry changes its tag. So a loop sees each key that stays in the map
+ * exactly once, also when the map grows meanwhile; keys that come or go may be seen or not.
+ *
+ * Entries stand at their home or behind it, and before the next free cell. A batch therefore ends at a free cell: all
+ * entries whose home lies before it have been met. Those of the first homes may stand behind entries that belong to the
+ * batch before, and those of the last ones at the start of the table, where the first batch has passed them over.
  */
 
 import type { DsaPointer } from '../layout/layout.js';
+import { lockPartition, unlockAny } from './map-locks.js';
 import {
-  corrupt,
-  countOf,
-  lockPartition,
-  NUM_PARTITIONS,
-  NUM_PARTITIONS_LOG2,
-  P_COUNT,
-  partitionWord,
-  pointerOf,
-  refresh,
-  tableError,
-  unlockPartition,
-  wordIndex,
-  wordsOf,
-} from '../dshash/dshash.js';
-import { N_KEY_META, OWN_OBJECT, ST_CHUNKS, STORE_WORDS } from './map-layout.js';
+  CELL_WORDS,
+  N_KEY_META,
+  OWN_OBJECT,
+  P_CHUNKS,
+  P_SIZE_LOG2,
+  P_TABLE,
+  PART_WORDS,
+  PARTITIONS,
+} from './map-layout.js';
+import { corrupt, mapError, pointerOf, refresh, wordIndex, wordsOf } from './map-memory.js';
 import { slotClassAt, takeOut } from './map-nodes.js';
-import { storeWord } from './map-slots.js';
 import { type MapState, unpackKey, unpackValue } from './map-state.js';
+import { openTable } from './map-table.js';
 import { copyWords } from './map-text.js';
 
-/** Entries after which a batch ends with its bucket. Lower: more locking; higher: writers wait longer. */
+/** Entries after which a batch ends at the next free cell. Lower: more locking; higher: writers wait longer. */
 const BATCH = 64;
-/** One more than the largest hash. */
+/** One more than the largest tag. */
 const END = 2 ** 32;
-const PER_PARTITION = 2 ** (32 - NUM_PARTITIONS_LOG2);
 
 /** What a loop wants of each entry. */
 export const WANT_KEYS = 1;
@@ -43,7 +42,8 @@ export const WANT_VALUES = 2;
 export class MapWalk {
   readonly #m: MapState;
   readonly #wants: number;
-  /** Hash at which the next batch begins. */
+  /** Partition and tag at which the next batch begins. */
+  #partition = 0;
   #from = 0;
   keys: unknown[] = [];
   values: unknown[] = [];
@@ -61,60 +61,68 @@ export class MapWalk {
    * @throws ERR_HEAP_LOCK_STALLED, ERR_HEAP_CORRUPT, ERR_HEAP_HOST_LIMIT; no lock is held then
    */
   next(): number {
+    const m = this.#m;
     let count = 0;
     this.keys = [];
     this.values = [];
-    while (count === 0 && this.#from < END) {
-      const { t } = this.#m;
-      const partition = Math.floor(this.#from / PER_PARTITION);
-      if (!lockPartition(t, partition, false)) throw tableError(t, 'map');
+    while (count === 0 && this.#partition < PARTITIONS) {
+      if (!lockPartition(m, this.#partition, false)) throw mapError(m, 'map');
       try {
-        count = refresh(t) ? this.#read(partition) : -1;
+        count = this.#read();
       } finally {
-        unlockPartition(t, partition);
+        unlockAny(m);
       }
-      if (count < 0) throw tableError(t, 'map');
+      if (count < 0) throw mapError(m, 'map');
     }
     return count;
   }
 
-  /** Reads whole buckets of a partition, from `#from` on. */
-  #read(partition: number): number {
-    const { t } = this.#m;
-    const width = 2 ** t.shift;
-    const end = (partition + 1) * PER_PARTITION;
-    let left = countOf(t, partition);
-    let count = 0;
-    while (this.#from < end && count < BATCH) {
-      const bucket = t.bucketWord + 2 * (this.#from / width);
-      const found = this.#readChain(t.buckets[bucket]!, t.buckets[bucket + 1]!, left);
-      if (found < 0) return found;
-      left -= found;
-      count += found;
-      this.#from += width;
-    }
-    return count;
-  }
-
-  #readChain(firstLo: number, firstHi: number, limit: number): number {
+  /** Reads the partition that is locked from `#from` on, and moves on. @returns the number of entries, or -1 */
+  #read(): number {
     const m = this.#m;
-    let lo = firstLo;
-    let hi = firstHi;
+    if (!refresh(m)) return -1;
     let count = 0;
-    while ((lo | hi) !== 0) {
-      if (count++ === limit && !corrupt(m.t, 'a chain has more items than its partition')) return -1;
-      const words = wordsOf(m.t, hi);
-      if (words.length === 0) return -1;
-      const at = wordIndex(lo, hi);
-      if (!this.#readNode(words, at)) return -1;
-      lo = words[at]!;
-      hi = words[at + 1]!;
+    if (m.parts[m.part + P_SIZE_LOG2] !== 0) {
+      if (!openTable(m)) return -1;
+      count = this.#readCells();
+      if (count < 0 || this.#from < END) return count;
     }
+    this.#partition++;
+    this.#from = 0;
     return count;
   }
 
-  #readNode(words: Int32Array, at: number): boolean {
+  /** Reads up to a free cell after enough entries, or to the end, which is where the last entries may go round to. */
+  #readCells(): number {
     const m = this.#m;
+    const { cells, cellBase, log2 } = m;
+    const size = 2 ** log2;
+    const width = 2 ** (32 - log2);
+    let count = 0;
+    for (let place = Math.floor(this.#from / width); place < 2 * size; place++) {
+      const c = cellBase + CELL_WORDS * (place % size);
+      const tag = cells[c]! >>> 0;
+      if (tag === 0 && place >= size) break;
+      if (tag === 0 && count >= BATCH) {
+        this.#from = place * width;
+        return count;
+      }
+      if ((tag & 1) === 0 || tag < this.#from) continue;
+      // Met before its home: it has gone round, and is met again behind the end.
+      if (Math.floor(tag / width) > place) continue;
+      if (place >= size && Math.floor(tag / width) <= place - size) continue;
+      if (!this.#readNode(cells[c + 1]!, cells[c + 2]!)) return -1;
+      count++;
+    }
+    this.#from = END;
+    return count;
+  }
+
+  #readNode(lo: number, hi: number): boolean {
+    const m = this.#m;
+    const words = wordsOf(m, hi);
+    if (words.length === 0) return false;
+    const at = wordIndex(lo, hi);
     if ((this.#wants & WANT_KEYS) !== 0) {
       takeKey(m, words, at);
       this.keys.push(unpackKey(m));
@@ -142,71 +150,64 @@ function takeKey(m: MapState, words: Int32Array, at: number): void {
  * @throws ERR_HEAP_LOCK_STALLED, ERR_HEAP_CORRUPT: then the partitions before the one at fault are empty
  */
 export function clearMap(m: MapState): void {
-  const { t } = m;
-  for (let partition = 0; partition < NUM_PARTITIONS; partition++) {
-    if (!lockPartition(t, partition, true)) throw tableError(t, 'clear');
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    if (!lockPartition(m, partition, true)) throw mapError(m, 'clear');
     const garbage: DsaPointer[] = [];
     let done = false;
     try {
-      done = refresh(t) && collect(m, partition, garbage);
-      if (done) reset(m, partition);
+      done = refresh(m) && collect(m, garbage) && collectChunks(m, garbage);
+      // All but the lock, the size first: without a table there are no entries.
+      if (done) {
+        m.parts[m.part + P_SIZE_LOG2] = 0;
+        m.parts.fill(0, m.part + P_TABLE, m.part + PART_WORDS);
+      }
     } finally {
-      unlockPartition(t, partition);
+      unlockAny(m);
     }
-    if (!done) throw tableError(t, 'clear');
+    if (!done) throw mapError(m, 'clear');
     for (const object of garbage) m.area.free(object);
   }
 }
 
-/** Lists the chunks of a partition and the nodes that are objects of their own. Changes nothing. */
-function collect(m: MapState, partition: number, garbage: DsaPointer[]): boolean {
-  const { t } = m;
-  const perPartition = 2 ** (t.sizeLog2 - NUM_PARTITIONS_LOG2);
-  let left = countOf(t, partition);
-  for (let b = partition * perPartition; b < (partition + 1) * perPartition; b++) {
-    let words = t.buckets;
-    let at = t.bucketWord + 2 * b;
-    for (;;) {
-      const lo = words[at]!;
-      const hi = words[at + 1]!;
-      if ((lo | hi) === 0) break;
-      if (left-- <= 0) return corrupt(t, 'a chain has more items than its partition');
-      words = wordsOf(t, hi);
-      if (words.length === 0) return false;
-      at = wordIndex(lo, hi);
-      if (slotClassAt(m, words, at) === OWN_OBJECT) garbage.push(pointerOf(lo, hi));
-    }
+/** Lists the table of the partition and the nodes that are objects of their own. Changes nothing. */
+function collect(m: MapState, garbage: DsaPointer[]): boolean {
+  const { parts, part } = m;
+  if (parts[part + P_SIZE_LOG2] === 0) return true;
+  if (!openTable(m)) return false;
+  const { cells, cellBase, log2 } = m;
+  const table = pointerOf(parts[part + P_TABLE]!, parts[part + P_TABLE + 1]!);
+  if (!m.area.isLive(table)) return corrupt(m, 'the table of a partition is no object');
+  garbage.push(table);
+  const end = cellBase + (CELL_WORDS << log2);
+  for (let c = cellBase; c < end; c += CELL_WORDS) {
+    if ((cells[c]! & 1) === 0) continue;
+    const lo = cells[c + 1]!;
+    const hi = cells[c + 2]!;
+    const words = wordsOf(m, hi);
+    if (words.length === 0) return false;
+    if (slotClassAt(m, words, wordIndex(lo, hi)) !== OWN_OBJECT) continue;
+    const node = pointerOf(lo, hi);
+    if (!m.area.isLive(node)) return corrupt(m, 'a long node is no object');
+    garbage.push(node);
   }
-  return collectChunks(m, partition, garbage);
+  return true;
 }
 
-/** Appends the chunks of a partition, newest first. Each must be an object, and none can come twice. */
-export function collectChunks(m: MapState, partition: number, chunks: DsaPointer[]): boolean {
-  const { t } = m;
-  const from = storeWord(m, partition) + ST_CHUNKS;
-  let lo = m.stores[from]!;
-  let hi = m.stores[from + 1]!;
+/** Appends the chunks of the partition at `m.part`, newest first. Each must be an object, and none can come twice. */
+export function collectChunks(m: MapState, chunks: DsaPointer[]): boolean {
+  let lo = m.parts[m.part + P_CHUNKS]!;
+  let hi = m.parts[m.part + P_CHUNKS + 1]!;
   const seen = new Set<DsaPointer>();
   while ((lo | hi) !== 0) {
     const chunk = pointerOf(lo, hi);
-    if (seen.has(chunk) || !m.area.isLive(chunk)) return corrupt(t, 'the chunks of a partition do not end');
+    if (hi < 0 || seen.has(chunk) || !m.area.isLive(chunk)) return corrupt(m, 'the chunks of a partition do not end');
     seen.add(chunk);
     chunks.push(chunk);
-    const words = wordsOf(t, hi);
+    const words = wordsOf(m, hi);
     if (words.length === 0) return false;
     const at = wordIndex(lo, hi);
     lo = words[at]!;
     hi = words[at + 1]!;
   }
   return true;
-}
-
-function reset(m: MapState, partition: number): void {
-  const { t } = m;
-  const perPartition = 2 ** (t.sizeLog2 - NUM_PARTITIONS_LOG2);
-  const first = t.bucketWord + 2 * partition * perPartition;
-  t.buckets.fill(0, first, first + 2 * perPartition);
-  t.control[partitionWord(t, partition) + P_COUNT] = 0;
-  const store = storeWord(m, partition);
-  m.stores.fill(0, store, store + STORE_WORDS);
 }

@@ -2,30 +2,29 @@
  * The steps of a map's calls: lock the partition of the key, find its node, read or change it, unlock. The hot path.
  *
  * The key is packed already, and so is the value of a writing call. Nothing here throws: a failure is noted in the
- * table's state and comes back as FAILED. Two atomic operations a call as long as nobody competes: the table counts per
- * partition, memory is taken per partition, so two threads meet only where their keys fall into one partition.
+ * map's state and comes back as FAILED. Two atomic operations a call as long as nobody competes: table, count and memory
+ * belong to the partition, so two threads meet only where their keys fall into one partition.
  *
  * A thread that dies between lock and unlock leaves the partition locked: whoever wants it next is told so
- * (ERR_HEAP_LOCK_STALLED). What it was writing there may be half done.
+ * (ERR_HEAP_LOCK_STALLED). What it was writing there may be half done: a value that was overwritten in place may be half
+ * the old and half the new one; everything else is whole, see map-table.ts.
  */
 
-import {
-  corrupt,
-  grow,
-  I_HASH,
-  MAX_SIZE_LOG2,
-  NUM_PARTITIONS_LOG2,
-  P_COUNT,
-  PARTITION_WORDS,
-  pointerOf,
-  refresh,
-  type TableState,
-  wordsOf,
-} from '../dshash/dshash.js';
 import { lockKey, lockToRead, unlockNewest, unlockRead } from './map-locks.js';
-import { N_KEY_META, N_VALUE, N_VALUE_LENGTH, N_VALUE_META, OWN_OBJECT } from './map-layout.js';
+import {
+  CELL_WORDS,
+  HALF_MOVED,
+  N_KEY_META,
+  N_VALUE,
+  N_VALUE_LENGTH,
+  N_VALUE_META,
+  OWN_OBJECT,
+  P_SIZE_LOG2,
+} from './map-layout.js';
+import { corrupt, pointerOf, refresh, wordsOf } from './map-memory.js';
 import { freeSlot, slotClassOf, slotSize, takeSlot } from './map-slots.js';
 import type { MapState } from './map-state.js';
+import { addCell, makeRoom, openTable, removeCell, tagOf } from './map-table.js';
 import { copyWords } from './map-text.js';
 
 /* Constants of this module fold into the code; imported ones are read from memory at every use (see dsa/allocate.ts). */
@@ -34,68 +33,70 @@ const lockReading = lockToRead;
 const unlock = unlockNewest;
 const unlockReading = unlockRead;
 const WORDS_4_GIB = 2 ** 30;
-const TO_PARTITION = 32 - NUM_PARTITIONS_LOG2;
-const LOCK_STRIDE = PARTITION_WORDS;
-const TO_COUNT = P_COUNT;
-const HASH = I_HASH;
+const CELL = CELL_WORDS;
+const HALF = HALF_MOVED;
+const SIZE_LOG2 = P_SIZE_LOG2;
 const KEY_META = N_KEY_META;
 const VALUE = N_VALUE;
 const VALUE_LENGTH = N_VALUE_LENGTH;
 const VALUE_META = N_VALUE_META;
 const OWN = OWN_OBJECT;
-const MOST_BUCKETS = MAX_SIZE_LOG2;
-
-/**
- * Size, as a power of two, from which a table is doubled only. Higher: fewer growths, but up to eight times as many
- * buckets as entries, which then is memory that counts.
- */
-const DOUBLE_FROM = 17;
 
 /** There is no node for the key. */
 export const NONE = -1;
-/** See the table's `failure`. */
+/** See the `failure` of the map's state. */
 export const FAILED = -2;
 
 /**
- * Finds the node of the key. Under the lock of its partition, after `refresh`.
+ * Finds the node of the key. Under the lock of its partition.
  *
- * @returns its word index in `m.words`, with its pointer in `m.lo`, `m.hi`; NONE; FAILED
+ * @returns its word index in `m.words`, with its pointer in `m.lo`, `m.hi` and its cell at `m.cellAt`; NONE, with the free
+ *   cell that the search ended at; FAILED
  */
-function seek(m: MapState): number {
-  const { t, maps, hash, keyMeta, keyAt, keyWords } = m;
-  const mine = m.key.words;
-  let words = t.buckets;
-  let at = t.bucketWord + 2 * (hash >>> t.shift);
-  let left = t.control[m.locks + (hash >>> TO_PARTITION) * LOCK_STRIDE + TO_COUNT]!;
-  for (;;) {
-    const lo = words[at]!;
-    const hi = words[at + 1]!;
-    if ((lo | hi) === 0) return NONE;
-    if (left-- <= 0) return endless(t);
-    const map = maps[hi >>> 8];
-    words = map === undefined || map.i32.length === 0 ? wordsOf(t, hi) : map.i32;
-    if (words.length === 0) return FAILED;
-    at = (hi & 0xff) * WORDS_4_GIB + (lo >>> 2);
-    if (words[at + HASH] !== hash || words[at + KEY_META] !== keyMeta) continue;
-    const key = at + keyAt;
-    let i = 0;
-    while (i < keyWords && words[key + i] === mine[i]) i++;
-    if (i !== keyWords) continue;
-    m.words = words;
-    m.lo = lo;
-    m.hi = hi;
-    return at;
-  }
+export function findNode(m: MapState): number {
+  if (!refresh(m)) return FAILED;
+  if (m.parts[m.part + SIZE_LOG2] === 0) return NONE;
+  return openTable(m) ? seek(m) : FAILED;
 }
 
-function endless(t: TableState): number {
-  corrupt(t, 'a chain has more items than its partition');
+function seek(m: MapState): number {
+  const { cells, cellBase, log2, hash } = m;
+  const tag = (hash << 7) | 1;
+  const mask = (1 << log2) - 1;
+  let cell = tag >>> (32 - log2);
+  for (let left = mask; left >= 0; left--) {
+    const c = cellBase + CELL * cell;
+    const seen = cells[c]!;
+    if (seen === tag) {
+      const at = matchNode(m, cells[c + 1]!, cells[c + 2]!);
+      if (at !== NONE) {
+        m.cellAt = c;
+        return at;
+      }
+    } else if (seen === 0) {
+      m.cellAt = c;
+      return NONE;
+    }
+    cell = (cell + 1) & mask;
+  }
+  corrupt(m, 'a table has no free cell');
   return FAILED;
 }
 
-/** {@link seek} with what must come before it. Under the lock of the partition. */
-export function findNode(m: MapState): number {
-  return refresh(m.t) ? seek(m) : FAILED;
+/** Tells whether the node behind a pointer has the key of the call: its word index, NONE, FAILED. */
+function matchNode(m: MapState, lo: number, hi: number): number {
+  const words = wordsOf(m, hi);
+  if (words.length === 0) return FAILED;
+  const at = (hi & 0xff) * WORDS_4_GIB + (lo >>> 2);
+  if (words[at + KEY_META] !== m.keyMeta) return NONE;
+  const mine = m.key.words;
+  const key = at + m.keyAt;
+  const { keyWords } = m;
+  for (let i = 0; i < keyWords; i++) if (words[key + i] !== mine[i]) return NONE;
+  m.words = words;
+  m.lo = lo;
+  m.hi = hi;
+  return at;
 }
 
 /** Tells whether there is a node for the key: 0 or more, NONE, FAILED. */
@@ -128,22 +129,22 @@ function takeOutLong(m: MapState, words: Int32Array, at: number): boolean {
   const length = words[at + VALUE_LENGTH]!;
   const from = at + m.keyAt + (((words[at + KEY_META]! >>> 2) + 3) >>> 2);
   const count = (length + 3) >>> 2;
-  if (length < 0 || from + count > words.length) return corrupt(m.t, 'a value is longer than its segment');
-  if (!makeRoom(m, length)) return false;
+  if (length < 0 || from + count > words.length) return corrupt(m, 'a value is longer than its segment');
+  if (!ensureValue(m, length)) return false;
   copyWords(words, from, value.words, 0, count);
   value.length = length;
   value.kind = words[at + VALUE_META]! & 0xff;
   return true;
 }
 
-function makeRoom(m: MapState, bytes: number): boolean {
+function ensureValue(m: MapState, bytes: number): boolean {
   if (bytes <= m.value.room) return true;
   try {
     m.value.ensure(bytes + 4);
     return true;
   } catch (error) {
-    m.t.failure = 'thrown';
-    m.t.thrown = error;
+    m.failure = 'thrown';
+    m.thrown = error;
     return false;
   }
 }
@@ -167,17 +168,10 @@ function putValue(m: MapState, words: Int32Array, at: number, slotClass: number)
 
 /** Sets the value of the key, whether there is a node or not. @returns 0 or more, FAILED */
 export function writeEntry(m: MapState): number {
-  for (;;) {
-    if (!lock(m)) return FAILED;
-    const at = findNode(m);
-    if (at !== NONE || !mustGrow(m)) {
-      const done = settle(m, at);
-      unlock(m);
-      return m.ownLo === 0 && m.ownHi === 0 ? done : freeOld(m, done);
-    }
-    unlock(m);
-    if (!growTable(m)) return FAILED;
-  }
+  if (!lock(m)) return FAILED;
+  const done = settle(m, findNode(m));
+  unlock(m);
+  return m.ownLo === 0 && m.ownHi === 0 ? done : freeOld(m, done);
 }
 
 /**
@@ -191,48 +185,21 @@ export function settle(m: MapState, at: number): number {
   return at;
 }
 
-/** Tells whether an insertion into the partition of the key makes the table grow first. Under its lock. */
-export function mustGrow(m: MapState): boolean {
-  const { t } = m;
-  const count = t.control[m.locks + (m.hash >>> TO_PARTITION) * LOCK_STRIDE + TO_COUNT]!;
-  return count > t.bound && t.sizeLog2 < MOST_BUCKETS;
-}
-
-/**
- * Makes the table larger: four times while it is small, else twice. C always doubles; linking all items anew so often
- * cost a third of all insertions into a table that grew to 100,000 entries. No lock of the table may be held.
- *
- * @returns false with `failure` set
- */
-export function growTable(m: MapState): boolean {
-  const log2 = m.t.sizeLog2;
-  return grow(m.t, log2 < DOUBLE_FROM ? log2 + 2 : log2 + 1);
-}
-
-/** Makes a node and links it. Under the exclusive lock; FAILED leaves everything as it was. */
+/** Makes a node and puts it into the table. Under the exclusive lock; FAILED leaves all entries as they were. */
 function insert(m: MapState): number {
-  const { t, hash, keyWords } = m;
-  const partition = hash >>> TO_PARTITION;
+  if (!makeRoom(m)) return FAILED;
   const bytes = nodeBytes(m);
-  const at = takeSlot(m, partition, bytes);
+  const at = takeSlot(m, bytes);
   if (at < 0) return FAILED;
-  const { words, lo, hi } = m;
-  fillNode(m, words, at, keyWords, bytes);
-  const { buckets } = t;
-  const bucket = t.bucketWord + 2 * (hash >>> t.shift);
-  words[at] = buckets[bucket]!;
-  words[at + 1] = buckets[bucket + 1]!;
-  buckets[bucket] = lo;
-  buckets[bucket + 1] = hi;
-  const count = m.locks + partition * LOCK_STRIDE + TO_COUNT;
-  t.control[count] = t.control[count]! + 1;
+  fillNode(m, m.words, at, bytes);
+  addCell(m, tagOf(m.hash), m.lo, m.hi);
   return at;
 }
 
-function fillNode(m: MapState, words: Int32Array, at: number, keyWords: number, bytes: number): void {
+function fillNode(m: MapState, words: Int32Array, at: number, bytes: number): void {
+  const { keyWords } = m;
   const mine = m.key.words;
   const key = at + m.keyAt;
-  words[at + HASH] = m.hash;
   words[at + KEY_META] = m.keyMeta;
   for (let i = 0; i < keyWords; i++) words[key + i] = mine[i]!;
   putValue(m, words, at, m.fixedWords !== 0 ? 0 : slotClassOf(bytes));
@@ -245,7 +212,7 @@ function roomOf(m: MapState, slotClass: number, lo: number, hi: number): number 
   return m.area.isLive(object) ? m.area.sizeOf(object) : 0;
 }
 
-/** Replaces a value of any length: in place when it fits, else by a new node in the same place of the chain. */
+/** Replaces a value of any length: in place when it fits, else by a new node in the same cell. */
 function settleLong(m: MapState, at: number): number {
   const { words, lo, hi } = m;
   const bytes = nodeBytes(m);
@@ -256,80 +223,42 @@ function settleLong(m: MapState, at: number): number {
 }
 
 function replaceNode(m: MapState, at: number, bytes: number): number {
-  const { words, lo, hi } = m;
-  const partition = m.hash >>> TO_PARTITION;
+  const { words, lo, hi, cells, cellAt } = m;
   const slotClass = words[at + VALUE_META]! >>> 8;
-  const link = findLink(m, lo, hi);
-  if (link < 0) return FAILED;
-  const { words: linkWords } = m;
-  const fresh = takeSlot(m, partition, bytes);
+  const fresh = takeSlot(m, bytes);
   if (fresh < 0) return FAILED;
-  const { words: freshWords } = m;
-  fillNode(m, freshWords, fresh, m.keyWords, bytes);
-  freshWords[fresh] = words[at]!;
-  freshWords[fresh + 1] = words[at + 1]!;
-  linkWords[link] = m.lo;
-  linkWords[link + 1] = m.hi;
-  leave(m, partition, slotClass, lo, hi, words, at);
+  fillNode(m, m.words, fresh, bytes);
+  // The new node first, in a cell that ends no search; the old one is still whole and in no list.
+  cells[cellAt] = HALF;
+  cells[cellAt + 1] = m.lo;
+  cells[cellAt + 2] = m.hi;
+  cells[cellAt] = tagOf(m.hash);
+  leave(m, slotClass, lo, hi, words, at);
   return fresh;
 }
 
-/** Gives up the slot of a node that is in no chain any more; an object of its own is freed after unlocking. */
-function leave(
-  m: MapState,
-  partition: number,
-  slotClass: number,
-  lo: number,
-  hi: number,
-  words: Int32Array,
-  at: number,
-): void {
+/** Gives up the slot of a node that no cell leads to any more; an object of its own is freed after unlocking. */
+function leave(m: MapState, slotClass: number, lo: number, hi: number, words: Int32Array, at: number): void {
   if (slotClass !== OWN) {
-    freeSlot(m, partition, slotClass, lo, hi, words, at);
+    freeSlot(m, slotClass, lo, hi, words, at);
     return;
   }
   m.ownLo = lo;
   m.ownHi = hi;
 }
 
-/**
- * Finds the link that leads to a node of the bucket of the key.
- *
- * @returns its word index in `m.words`, or FAILED
- */
-function findLink(m: MapState, lo: number, hi: number): number {
-  const { t } = m;
-  let words = t.buckets;
-  let at = t.bucketWord + 2 * (m.hash >>> t.shift);
-  let left = t.control[m.locks + (m.hash >>> TO_PARTITION) * LOCK_STRIDE + TO_COUNT]!;
-  while (words[at] !== lo || words[at + 1] !== hi) {
-    const nextLo = words[at]!;
-    const nextHi = words[at + 1]!;
-    if ((nextLo | nextHi) === 0 || left-- <= 0) return endless(t);
-    words = wordsOf(t, nextHi);
-    if (words.length === 0) return FAILED;
-    at = (nextHi & 0xff) * WORDS_4_GIB + (nextLo >>> 2);
-  }
-  m.words = words;
-  return at;
-}
-
 /** Deletes the entry of the key. @returns 0 or more when there was one, NONE, FAILED */
 export function deleteEntry(m: MapState): number {
   if (!lock(m)) return FAILED;
   const at = findNode(m);
-  const { words, lo, hi } = m;
-  const link = at < 0 ? at : findLink(m, lo, hi);
-  if (link >= 0) {
-    m.words[link] = words[at]!;
-    m.words[link + 1] = words[at + 1]!;
-    const partition = m.hash >>> TO_PARTITION;
-    const count = m.locks + partition * LOCK_STRIDE + TO_COUNT;
-    m.t.control[count] = m.t.control[count]! - 1;
-    leave(m, partition, slotClassAt(m, words, at), lo, hi, words, at);
+  if (at >= 0) {
+    const { words } = m;
+    const slotClass = slotClassAt(m, words, at);
+    removeCell(m, m.cellAt);
+    leave(m, slotClass, m.lo, m.hi, words, at);
   }
   unlock(m);
-  return m.ownLo === 0 && m.ownHi === 0 ? link : freeOld(m, link);
+  return m.ownLo === 0 && m.ownHi === 0 ? at : freeOld(m, at);
 }
 
 /** Slot class of a node. */
@@ -351,8 +280,8 @@ export function freeOld(m: MapState, result: number): number {
     if (object !== 0) m.area.free(object);
     return result;
   } catch (error) {
-    m.t.failure = 'thrown';
-    m.t.thrown = error;
+    m.failure = 'thrown';
+    m.thrown = error;
     return FAILED;
   }
 }

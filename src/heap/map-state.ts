@@ -1,27 +1,35 @@
 /**
- * What one `HeapMap` object knows: its attachment to the table, and the key and value of the call under way.
+ * What one `HeapMap` object knows: where the map lies, and the key and value of the call under way.
  *
  * Private to its participant. A call packs its key and value here before it takes a lock, works on the node under the
  * lock without making objects, and reads what came out after the lock is gone.
  */
 
 import type { DsaArea } from '../dsa/dsa.js';
-import { hashWords, NUM_PARTITIONS, PARTITION_WORDS, partitionWord, type TableState } from '../dshash/dshash.js';
+import { hashWords } from '../dshash/dshash.js';
 import { SharedHeapError } from '../errors/errors.js';
+import type { DsaPointer } from '../layout/layout.js';
+import type { Participant } from '../sync/sync.js';
 import {
   KEY_BYTES,
   KEY_NUMBER,
   KEY_STRING,
+  LANE_WORDS,
+  LANES,
   MAX_KEY_BYTES,
   MAX_VALUE_BYTES,
   N_KEY_AFTER_META,
   N_VALUE,
+  P_LANES,
+  PART_WORDS,
+  PARTITIONS,
   VALUE_BYTES,
   VALUE_JSON,
   VALUE_NUMBER,
   VALUE_STRING,
   VALUE_STRUCT,
 } from './map-layout.js';
+import type { MapFailure } from './map-memory.js';
 import type { MapStruct } from './map-struct.js';
 import { BYTES, packBytes, packText, Scratch, unpackBytes, unpackText } from './map-text.js';
 import { show } from './sizes.js';
@@ -43,10 +51,21 @@ export interface MapKinds {
   readonly struct: MapStruct | null;
 }
 
+/** Where a map lies. */
+export interface MapMemory {
+  readonly area: DsaArea;
+  /** Pointer to the partitions; words of their segment, word index there, number that locks there know it by. */
+  readonly handle: DsaPointer;
+  readonly parts: Int32Array;
+  readonly partsAt: number;
+  readonly ns: number;
+  readonly firstLog2: number;
+}
+
 /** See the head of the file. */
 export class MapState {
-  readonly t: TableState;
   readonly area: DsaArea;
+  readonly p: Participant;
   readonly name: string;
   readonly keyKind: number;
   readonly valueKind: number;
@@ -61,12 +80,17 @@ export class MapState {
   readonly float: Float64Array = new Float64Array(1);
   /** Word of the key in a node. */
   readonly keyAt: number;
-  /** Stores of the partitions: words of their segment, word index there. */
-  readonly stores: Int32Array;
-  readonly storeAt: number;
-  /** Word of the lock of partition 0; whether all locks are near enough for the short form of acquire. */
-  readonly locks: number;
+  /** The partitions: see {@link MapMemory}. */
+  readonly handle: DsaPointer;
+  readonly parts: Int32Array;
+  readonly partsAt: number;
+  readonly ns: number;
+  /** Size of the first table of a partition, as a power of two. */
+  readonly firstLog2: number;
+  /** Whether all locks are near enough for the short forms of acquire. */
   readonly near: boolean;
+  /** Word of the lane of this participant in a partition. */
+  readonly lane: number;
 
   /** What is mapped here, by segment index; the area's own list. */
   readonly maps: DsaArea['state']['maps'];
@@ -80,19 +104,36 @@ export class MapState {
   /** The value of the call, unless it is fixed. */
   readonly value: Scratch = new Scratch();
 
+  /** The partition of the key, as a word of `parts`. */
+  part = 0;
+  /** Table and size of each partition as this participant saw them last: pointer in two words, size_log2, unused. */
+  readonly known: Int32Array = new Int32Array(4 * PARTITIONS);
+  /** Its table, once a step has opened it: words of its segment, word index there, size as a power of two. */
+  cells: Int32Array;
+  cellBase = 0;
+  log2 = 0;
+  /** The cell that a search ended at: of the key, or a free one. A word of `cells`. */
+  cellAt = 0;
   /** The node or slot that a step ended at: words of its segment, its two words as a pointer. */
   words: Int32Array;
   lo = 0;
   hi = 0;
-  /** A node that is an object of its own and in no chain any more: to be freed after unlocking; else 0, 0. */
+  /** An object that the map has given up under a lock: to be freed after unlocking; else 0, 0. One call leaves one at most. */
   ownLo = 0;
   ownHi = 0;
   /** True while a function of the program runs under a lock of this map. */
   busy = false;
 
-  constructor(t: TableState, name: string, kinds: MapKinds, stores: Int32Array, storeAt: number) {
-    this.t = t;
-    this.area = t.area;
+  /** Why the last step failed; lock word of 'lock', bytes of 'memory', what was thrown or is wrong for the others. */
+  failure: MapFailure = 'none';
+  failedLock = 0;
+  wanted = 0;
+  thrown: unknown = null;
+
+  constructor(memory: MapMemory, name: string, kinds: MapKinds) {
+    const { area, handle, parts, partsAt, ns, firstLog2 } = memory;
+    this.area = area;
+    this.p = area.state.p;
     this.name = name;
     this.keyKind = kinds.key;
     this.valueKind = kinds.value;
@@ -102,12 +143,16 @@ export class MapState {
     this.before = new Int32Array(this.fixed.length);
     this.fixedWords = kinds.value === V_NUMBER || kinds.value === V_STRUCT ? this.fixed.length : 0;
     this.keyAt = this.fixedWords === 0 ? N_KEY_AFTER_META : N_VALUE + this.fixedWords;
-    this.stores = stores;
-    this.storeAt = storeAt;
-    this.locks = partitionWord(t, 0);
-    this.near = this.locks + NUM_PARTITIONS * PARTITION_WORDS < NEAR_WORDS;
-    this.maps = t.area.state.maps;
-    this.words = stores;
+    this.handle = handle;
+    this.parts = parts;
+    this.partsAt = partsAt;
+    this.ns = ns;
+    this.firstLog2 = firstLog2;
+    this.near = partsAt + PARTITIONS * PART_WORDS < NEAR_WORDS;
+    this.lane = P_LANES + (this.p.slot % LANES) * LANE_WORDS;
+    this.maps = area.state.maps;
+    this.cells = parts;
+    this.words = parts;
   }
 }
 

@@ -135,8 +135,10 @@ export class MapStruct {
     }
     if (value === this.accessor) return;
     // All are read before the first is stored: reading may run code of the program, which may use the map.
-    const given = this.#fields.map(({ name }) => (value as Record<string, unknown>)[name]);
-    for (const [i, field] of this.#fields.entries()) this.#set(field, given[i]);
+    const fields = this.#fields;
+    const given = new Array<unknown>(fields.length);
+    for (let i = 0; i < given.length; i++) given[i] = (value as Record<string, unknown>)[fields[i]!.name];
+    for (let i = 0; i < given.length; i++) this.#set(fields[i]!, given[i]);
   }
 
   /** The private memory as a plain object. */

@@ -1,8 +1,8 @@
 /**
  * HeapMap: a hash table that all threads of a heap share, by name: `heap.map('terms', { value: 'number' })`.
  *
- * It is a dshash table in the heap's main area with nodes of its own (map-layout.ts): 128 partitions, each under its own
- * lock, so that threads wait for each other only where their keys meet. Keys and values are copied in and out; what a
+ * It lies in the heap's main area (map-layout.ts): 128 partitions, each with a table, memory and a lock of its own, so that
+ * threads wait for each other only where their keys meet, also while a table grows. Keys and values are copied in and out; what a
  * call returns belongs to the caller. A call sees and changes an entry as a whole.
  *
  * Loops (`for ... of`, `keys`, `values`, `entries`, `forEach`) are weakly consistent: they hold no lock while their body
@@ -17,7 +17,6 @@
  * function that this map calls under a lock, and ERR_HEAP_CORRUPT for damaged memory.
  */
 
-import { countOf, NUM_PARTITIONS, tableError, tableOutOfMemory } from '../dshash/dshash.js';
 import { SharedHeapError } from '../errors/errors.js';
 import { clearMap, MapWalk, WANT_KEYS, WANT_VALUES } from './map-batch.js';
 import {
@@ -25,16 +24,16 @@ import {
   FAILED,
   findNode,
   freeOld,
-  growTable,
   hasEntry,
-  mustGrow,
   NONE,
   readEntry,
   settle,
   takeOut,
   writeEntry,
 } from './map-nodes.js';
-import { lockKey, unlockKey } from './map-locks.js';
+import { P_COUNT, PART_WORDS, PARTITIONS } from './map-layout.js';
+import { lockKey, unlockAny } from './map-locks.js';
+import { mapError } from './map-memory.js';
 import { enter, type MapState, packKey, packValue, unpackValue } from './map-state.js';
 import type { MapStruct } from './map-struct.js';
 import { type MapReport, type MapVerifyOptions, verifyMap } from './map-verify.js';
@@ -62,7 +61,7 @@ export class HeapMap<K, V> {
     const m = this.#m;
     enter(m);
     let sum = 0;
-    for (let i = 0; i < NUM_PARTITIONS; i++) sum += countOf(m.t, i);
+    for (let i = 0; i < PARTITIONS; i++) sum += m.parts[m.partsAt + i * PART_WORDS + P_COUNT]!;
     return sum;
   }
 
@@ -165,7 +164,7 @@ export class HeapMap<K, V> {
     }) as V;
   }
 
-  /** Deletes all entries and gives their memory back, except the buckets. Partition by partition: others may see some gone and some not, and may insert meanwhile. */
+  /** Deletes all entries and gives all memory back. Partition by partition: others may see some gone and some not, and may insert meanwhile. */
   clear(): void {
     enter(this.#m);
     clearMap(this.#m);
@@ -235,20 +234,16 @@ export class HeapMap<K, V> {
     if (value.room > LONG) value.shrink();
   }
 
-  /** Locks the partition of a key with room for one entry more, and copies the value out. @returns its node or NONE */
+  /** Locks the partition of a key and copies the value out. @returns its node or NONE */
   #lockToWrite(key: K): number {
     const m = this.#m;
     enter(m);
     packKey(m, key);
-    for (;;) {
-      if (!lockKey(m)) this.#fail('update');
-      const at = findNode(m);
-      if (at >= 0 && takeOut(m, m.words, at)) return at;
-      const grows = at === NONE && mustGrow(m);
-      if (at === NONE && !grows) return NONE;
-      unlockKey(m);
-      if (at !== NONE || !growTable(m)) this.#fail('update');
-    }
+    if (!lockKey(m)) this.#fail('update');
+    const at = findNode(m);
+    if (at === NONE || (at >= 0 && takeOut(m, m.words, at))) return at;
+    unlockAny(m);
+    return this.#fail('update');
   }
 
   /**
@@ -268,7 +263,7 @@ export class HeapMap<K, V> {
       if (!m.area.state.attached) enter(m);
       if (value !== undefined) packValue(m, value);
     } catch (error) {
-      unlockKey(m);
+      unlockAny(m);
       throw error;
     } finally {
       m.busy = false;
@@ -277,15 +272,13 @@ export class HeapMap<K, V> {
     m.lo = lo;
     m.hi = hi;
     const done = value === undefined ? at : settle(m, at);
-    unlockKey(m);
+    unlockAny(m);
     if (freeOld(m, done) === FAILED) this.#fail('update');
     return value === undefined && at === NONE ? undefined : this.#take();
   }
 
   #fail(what: string): never {
-    const { t, name } = this.#m;
-    if (t.failure === 'memory') throw tableOutOfMemory(t, t.wanted, `map ${show(name)}`);
-    throw tableError(t, what);
+    throw mapError(this.#m, what);
   }
 }
 
@@ -297,7 +290,9 @@ function updateStruct(
   fn: (value: unknown, found: boolean) => unknown,
 ): unknown {
   if (!found) m.fixed.fill(0);
-  m.before.set(m.fixed);
+  // By hand: a struct is a few words, and setting a range costs a call into the engine.
+  const { fixed, before } = m;
+  for (let i = 0; i < fixed.length; i++) before[i] = fixed[i]!;
   const value = fn(struct.accessor, found);
   if (value !== false) return value === undefined ? struct.accessor : value;
   m.fixed.set(m.before);

@@ -1,7 +1,8 @@
 /** Each invariant of a table, broken once, is found under its number; and what is damaged never hangs a call. */
 
 import { describe, expect, it } from 'vitest';
-import { DshashControl, DshashTable } from '../../dist/dshash/dshash.js';
+import { DshashTable } from '../../dist/dshash/dshash.js';
+import { DshashControl } from '../../dist/dshash/layout.js';
 import type { DsaPointer } from '../../dist/layout/layout.js';
 import { another, codeOf, newArea } from '../dsa/helpers.js';
 import { DsaArea } from '../../dist/dsa/dsa.js';

@@ -51,3 +51,16 @@ export function expectMapSound(map: HeapMap<never, never>, area: DsaArea): void 
   expect(map.verify().findings).toEqual([]);
   expect(area.verify().findings.filter(({ severity }) => severity === 'error')).toEqual([]);
 }
+
+/** An area of small segments. */
+export const SMALL = { initSegmentSize: 2 ** 18, maxSegmentSize: 2 ** 18 };
+/** Sizes of objects that leave nothing when they are taken until there is no more. */
+const ALL_SIZES = [65_536, 8192, 4096, 2048, 1024, 512, 256, 128, 32, 8];
+
+/** Takes all memory that the area has, and forbids more. */
+export function exhaust({ area }: World): DsaPointer[] {
+  area.setSizeLimit(area.getTotalSize());
+  const taken: DsaPointer[] = [];
+  for (const size of ALL_SIZES) for (let p = area.allocate(size, 2); p !== 0; p = area.allocate(size, 2)) taken.push(p);
+  return taken;
+}

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { STORES } from './helpers.js';
+import { attachMap, checkMapOptions } from '../../dist/heap/map-open.js';
+import { packKey } from '../../dist/heap/map-state.js';
+import { codeOf, STORES } from './helpers.js';
 import { expectMapSound, World } from './map-helpers.js';
 
 const SCRIPT = new URL('../workers/map-worker.mjs', import.meta.url);
@@ -73,5 +75,44 @@ describe.each(STORES)('a map among threads on %s', (store) => {
     const rounds = await loops;
     for (const n of rounds) expect(n).toBeGreaterThan(0);
     expectMapSound(map as never, world.area);
+  });
+});
+
+describe('a partition that stays locked', () => {
+  /** Keys in the partition of a key, and others. */
+  function keysBeside(world: World, key: string): { same: string[]; others: string[] } {
+    const place = { i32: world.area.segmentI32(0), word: world.blocks.get('m')! / 4 };
+    const m = attachMap(world.area, place, 'm', checkMapOptions(OPTIONS));
+    const partitionOf = (k: string): number => {
+      packKey(m, k);
+      return m.hash >>> 25;
+    };
+    const all = Array.from({ length: 20_000 }, (_, n) => `key ${n}`);
+    const same = all.filter((k) => partitionOf(k) === partitionOf(key));
+    return { same, others: all.filter((k) => partitionOf(k) !== partitionOf(key)) };
+  }
+
+  it('keeps nobody from the others, also while they grow', async () => {
+    const world = new World({ lockTimeout: 200 });
+    const map = world.map('m', OPTIONS);
+    map.set('stuck', 'old');
+    // The worker ends inside the function that it gave to update.
+    await start(world, 1, 'die');
+    const { same, others } = keysBeside(world, 'stuck');
+    expect(same.length).toBeGreaterThan(50);
+    for (const call of [
+      () => map.get('stuck'),
+      () => map.set(same[0]!, ''),
+      () => map.delete('stuck'),
+      () => [...map],
+      () => map.clear(),
+    ]) {
+      expect(codeOf(call)).toBe('ERR_HEAP_LOCK_STALLED');
+      expect(world.dsm.participant.nheld).toBe(0);
+    }
+    for (const key of others) map.set(key, valueOf(key, 1));
+    for (const key of others) expect(map.get(key)).toBe(valueOf(key, 1));
+    const errors = map.verify().findings.filter(({ severity }) => severity === 'error');
+    expect(errors.map(({ id }) => id)).toEqual(['N11']);
   });
 });

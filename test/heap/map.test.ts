@@ -96,7 +96,7 @@ describe.each(STORES)('a map on %s', (store) => {
         map.clear();
         expect(map.size).toBe(0);
         expect([...map]).toEqual([]);
-        expect(world.area.stats().liveObjects).toBe(empty + 4);
+        expect(world.area.stats().liveObjects).toBe(empty + 2);
       }),
       { numRuns: 25 },
     );
@@ -132,7 +132,7 @@ describe.each(STORES)('a map on %s', (store) => {
     expectMapSound(map as never, world.area);
     for (let n = 0; n < 10; n++) map.delete(`${n}`);
     map.clear();
-    expect(world.area.stats().liveObjects).toBe(4);
+    expect(world.area.stats().liveObjects).toBe(2);
   });
 });
 

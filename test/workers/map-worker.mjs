@@ -3,7 +3,7 @@
  *
  * The blocks that the registry would find by name are handed in. Jobs: `mine`, keys of this thread alone, through growth
  * and deletion; `same`, counters that everybody raises; `loop`, reading all entries over and over while others write;
- * `race`, everybody inserts the same keys, one of all inserts each.
+ * `race`, everybody inserts the same keys, one of all inserts each; `die`, end under the lock of a partition.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { DsaArea } from '../../dist/dsa/dsa.js';
@@ -69,6 +69,11 @@ const JOBS = {
       rounds++;
     }
     return rounds;
+  },
+  die() {
+    parentPort?.postMessage(0);
+    map.update('stuck', () => process.exit());
+    return 0;
   },
   race() {
     let inserted = 0;
