@@ -1,0 +1,76 @@
+/**
+ * Two threads against one: phases of a fixed time, in turn. Arithmetic alone and in both tells what the machine's second
+ * processor is worth at that moment; then comes the work alone and in both. When it was worth little, somebody else had
+ * it: the round is done again, a few times at most, and only where it never gets better do all rounds count.
+ *
+ * @typedef {import('./cases.js').Measured} Measured
+ *
+ * @typedef {object} Works
+ * @property {readonly string[]} [alone] what one thread does; left out where one thread makes no sense
+ * @property {readonly string[]} together
+ * @property {boolean} [arithmetic] whether the runner knows `arithmetic`
+ */
+
+/** Milliseconds of a phase, rounds that count, and most rounds. */
+const FULL = { phase: 200, rounds: 2, most: 6 };
+const QUICK = { phase: 20, rounds: 1, most: 1 };
+
+/**
+ * What the second processor must be worth for a round to count: less, and somebody else was using it. Higher, and rounds
+ * on a busy machine are wasted; lower, and a thread that waits for another may really wait for a stranger.
+ */
+const WORTH = 1.8;
+
+const BOTH = ['arithmetic', 'arithmetic'];
+
+/**
+ * @typedef {(works: readonly string[], milliseconds: number) => Promise<number>} Run runs one phase; operations per
+ *   millisecond of all that take part
+ * @typedef {{ machine: number, one: number, two: number }} Round NaN where it makes no sense
+ */
+
+/** @param {number} operationsPerMillisecond */
+const nanoseconds = (operationsPerMillisecond) => 1e6 / operationsPerMillisecond;
+
+/**
+ * @param {Run} run
+ * @param {Works} works
+ * @param {number} phase milliseconds
+ * @returns {Promise<Round>}
+ */
+async function oneRound(run, { alone, together, arithmetic }, phase) {
+  const single = arithmetic ? await run(['arithmetic'], phase) : Number.NaN;
+  const machine = arithmetic ? (await run(BOTH, phase)) / single : Number.NaN;
+  const one = alone === undefined ? Number.NaN : await run(alone, phase);
+  return { machine, one, two: await run(together, phase) };
+}
+
+/**
+ * @param {Run} run
+ * @param {Works} works
+ * @param {{ quick: boolean }} options
+ * @returns {Promise<Measured>}
+ */
+export async function samplePhases(run, { alone, together, arithmetic = false }, { quick }) {
+  const { phase, rounds, most } = quick ? QUICK : FULL;
+  for (const works of [alone, arithmetic ? BOTH : undefined, together, alone]) {
+    if (works !== undefined) await run(works, phase / 2);
+  }
+  /** @type {Round[]} */
+  const done = [];
+  const good = () => done.filter(({ machine }) => Number.isNaN(machine) || machine >= WORTH);
+  while (good().length < rounds && done.length < most) {
+    done.push(await oneRound(run, { alone, together, arithmetic }, phase));
+  }
+  const counted = good().length > 0 ? good() : done;
+  const known = (/** @type {number[]} */ numbers) => numbers.filter((number) => !Number.isNaN(number));
+  return {
+    samples: counted.map(({ two }) => nanoseconds(two)),
+    operations: 1,
+    threads: {
+      oneThread: known(counted.map(({ one }) => nanoseconds(one))),
+      scaling: known(counted.map(({ one, two }) => two / one)),
+      machineScaling: known(counted.map(({ machine }) => machine)),
+    },
+  };
+}
