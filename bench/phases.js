@@ -8,7 +8,6 @@
  * @typedef {object} Works
  * @property {readonly string[]} [alone] what one thread does; left out where one thread makes no sense
  * @property {readonly string[]} together
- * @property {boolean} [arithmetic] whether the runner knows `arithmetic`
  */
 
 /** Milliseconds of a phase, rounds that count, and most rounds. */
@@ -25,8 +24,8 @@ const BOTH = ['arithmetic', 'arithmetic'];
 
 /**
  * @typedef {(works: readonly string[], milliseconds: number) => Promise<number>} Run runs one phase; operations per
- *   millisecond of all that take part
- * @typedef {{ machine: number, one: number, two: number }} Round NaN where it makes no sense
+ *   millisecond of all that take part; it knows `arithmetic`
+ * @typedef {{ machine: number, one: number, two: number }} Round `one` is NaN where one thread makes no sense
  */
 
 /** @param {number} operationsPerMillisecond */
@@ -38,9 +37,9 @@ const nanoseconds = (operationsPerMillisecond) => 1e6 / operationsPerMillisecond
  * @param {number} phase milliseconds
  * @returns {Promise<Round>}
  */
-async function oneRound(run, { alone, together, arithmetic }, phase) {
-  const single = arithmetic ? await run(['arithmetic'], phase) : Number.NaN;
-  const machine = arithmetic ? (await run(BOTH, phase)) / single : Number.NaN;
+async function oneRound(run, { alone, together }, phase) {
+  const single = await run(['arithmetic'], phase);
+  const machine = (await run(BOTH, phase)) / single;
   const one = alone === undefined ? Number.NaN : await run(alone, phase);
   return { machine, one, two: await run(together, phase) };
 }
@@ -51,16 +50,16 @@ async function oneRound(run, { alone, together, arithmetic }, phase) {
  * @param {{ quick: boolean }} options
  * @returns {Promise<Measured>}
  */
-export async function samplePhases(run, { alone, together, arithmetic = false }, { quick }) {
+export async function samplePhases(run, { alone, together }, { quick }) {
   const { phase, rounds, most } = quick ? QUICK : FULL;
-  for (const works of [alone, arithmetic ? BOTH : undefined, together, alone]) {
+  for (const works of [alone, BOTH, together, alone]) {
     if (works !== undefined) await run(works, phase / 2);
   }
   /** @type {Round[]} */
   const done = [];
-  const good = () => done.filter(({ machine }) => Number.isNaN(machine) || machine >= WORTH);
+  const good = () => done.filter(({ machine }) => machine >= WORTH);
   while (good().length < rounds && done.length < most) {
-    done.push(await oneRound(run, { alone, together, arithmetic }, phase));
+    done.push(await oneRound(run, { alone, together }, phase));
   }
   const counted = good().length > 0 ? good() : done;
   const known = (/** @type {number[]} */ numbers) => numbers.filter((number) => !Number.isNaN(number));
@@ -70,7 +69,7 @@ export async function samplePhases(run, { alone, together, arithmetic = false },
     threads: {
       oneThread: known(counted.map(({ one }) => nanoseconds(one))),
       scaling: known(counted.map(({ one, two }) => two / one)),
-      machineScaling: known(counted.map(({ machine }) => machine)),
+      machineScaling: counted.map(({ machine }) => machine),
     },
   };
 }

@@ -34,7 +34,7 @@ const WORKS = [
  */
 async function measureCrew(subject, works, options) {
   const crew = new Crew(subject);
-  const measured = await samplePhases((names, time) => crew.run(names, time), { ...works, arithmetic: true }, options);
+  const measured = await samplePhases((names, time) => crew.run(names, time), works, options);
   await crew.close();
   return measured;
 }
