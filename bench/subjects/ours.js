@@ -85,7 +85,8 @@ export class AreaAllocator {
   /** @param {import('sharedheap/core').DsaOptions} [options] */
   static create(options) {
     const dsm = Dsm.create();
-    return new AreaAllocator(dsm, DsaArea.create(dsm, options));
+    // Without caches objects lie where PostgreSQL would place them; not every version knows the option.
+    return new AreaAllocator(dsm, DsaArea.create(dsm, /** @type {object} */ ({ ...options, cache: false })));
   }
 
   /** @param {{ cluster: import('sharedheap/core').DsmClusterHandle, area: number }} shared */
