@@ -22,6 +22,11 @@ const QUICK = { phase: 20, rounds: 1, most: 1 };
 const LEAST_WORTH = 1.8;
 const MOST_WORTH = 2.1;
 
+/** Whether two threads had the machine to themselves. @param {number | null} worth of the second processor */
+export function isTrusted(worth) {
+  return worth !== null && worth >= LEAST_WORTH && worth <= MOST_WORTH;
+}
+
 const BOTH = ['arithmetic', 'arithmetic'];
 
 /**
@@ -59,7 +64,7 @@ export async function samplePhases(run, { alone, together }, { quick }) {
   }
   /** @type {Round[]} */
   const done = [];
-  const good = () => done.filter(({ machine }) => machine >= LEAST_WORTH && machine <= MOST_WORTH);
+  const good = () => done.filter(({ machine }) => isTrusted(machine));
   while (good().length < rounds && done.length < most) {
     done.push(await oneRound(run, { alone, together }, phase));
   }
