@@ -7,12 +7,10 @@
 
 import { Bench } from 'tinybench';
 import { nameOf } from './cases.js';
+import { EFFORTS } from './effort.js';
 
 /** @typedef {import('./cases.js').Measured} Measured */
-
-/** Milliseconds: a call, warming up, measuring; and the fewest calls. A quick run says that it works, not how fast. */
-const FULL = { call: 5, warmUp: 250, time: 500, calls: 5 };
-const QUICK = { call: 1, warmUp: 60, time: 30, calls: 2 };
+/** @typedef {import('./effort.js').Effort} Effort */
 
 /** Most operations of a call. */
 const MOST = 2 ** 22;
@@ -34,7 +32,7 @@ function operationsFor(run, milliseconds, from) {
 
 /**
  * @param {(operations: number) => unknown} run
- * @param {typeof FULL} effort
+ * @param {Effort} effort
  */
 function warmUp(run, effort) {
   const start = performance.now();
@@ -48,7 +46,7 @@ function warmUp(run, effort) {
 /**
  * @param {import('./cases.js').Prepared} prepared
  * @param {string} name
- * @param {typeof FULL} effort
+ * @param {Effort} effort
  * @returns {Measured}
  */
 function measurePrepared(prepared, name, effort) {
@@ -81,7 +79,7 @@ export async function measure(one, options) {
   if (one.measure !== undefined) return one.measure(options);
   if (one.prepare === undefined) throw new Error(`${nameOf(one)} says neither how to prepare nor how to measure`);
   const prepared = one.prepare();
-  const measured = measurePrepared(prepared, nameOf(one), options.quick ? QUICK : FULL);
+  const measured = measurePrepared(prepared, nameOf(one), options.quick ? EFFORTS.quick : EFFORTS.full);
   prepared.close?.();
   return measured;
 }

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { CASES, casesNamed, GROUPS, nameOf } from './cases.js';
 
 /** Processes for each case. */
-const DEFAULT_RUNS = 3;
+const DEFAULT_RUNS = 2;
 const MOST_RUNS = 100;
 
 export const USAGE = `Usage: npm run bench -- [options]

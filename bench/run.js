@@ -16,6 +16,8 @@ import { CASES, nameOf } from './cases.js';
 import { machineFacts } from './machine.js';
 import { measure } from './measure.js';
 import { parseOptions, USAGE, UsageError } from './options.js';
+import { startCluster } from './postgres/cluster.js';
+import { C } from './subjects/subjects.js';
 import { summarise } from './summary.js';
 import { textReport } from './table.js';
 
@@ -25,7 +27,17 @@ const RESULTS = new URL('results/', import.meta.url);
 /** Milliseconds after which a process is given up. The longest needs some ten seconds. */
 const PATIENCE = 300_000;
 
-/** @typedef {import('./options.js').Options} Options */
+/**
+ * @typedef {import('./options.js').Options} Options
+ * @typedef {import('./cases.js').Case} Case
+ *
+ * @typedef {object} Head
+ * @property {ReturnType<typeof machineFacts>} machine
+ * @property {boolean} quick
+ * @property {number} runs
+ * @property {string | null} postgresql version of the C original that was measured in this run
+ * @property {{ subject: string, why: string }[]} skipped subjects that could not be had
+ */
 
 /**
  * Measures a case in a new process.
@@ -63,29 +75,65 @@ function explain({ stderr, message, cmd, signal }) {
   return stderr ? stderr.trimEnd() : message.replace(cmd, 'the process');
 }
 
-/** @param {Options} options */
-async function measureAll({ cases, runs, quick }) {
+/**
+ * @param {readonly Case[]} cases
+ * @param {Options} options
+ */
+async function measureAll(cases, { runs, quick }) {
   const names = cases.map(nameOf);
   /** @type {Map<string, import('./cases.js').Measured[]>} */
   const results = new Map(names.map((name) => [name, []]));
   /** @type {string[]} */
   const failures = [];
+  const fail = (/** @type {string} */ name, /** @type {string} */ why) => {
+    failures.push(why);
+    progress('');
+    const again = failures.length > 1 && why === failures.at(-2);
+    console.error(`${name} failed${again ? ' in the same way' : `: ${why}`}`);
+  };
   for (let round = 0; round < runs; round++) {
     const order = round % 2 === 0 ? names : [...names].reverse();
     for (const [i, name] of order.entries()) {
       progress(`round ${round + 1} of ${runs}, ${i + 1} of ${names.length}: ${name}`);
       try {
-        results.get(name)?.push(await measureApart(name, quick));
+        const measured = await measureApart(name, quick);
+        results.get(name)?.push(measured);
+        if (measured.failure !== undefined) fail(name, measured.failure);
       } catch (error) {
-        failures.push(explain(error));
-        progress('');
-        const again = failures.length > 1 && failures.at(-1) === failures.at(-2);
-        console.error(`${name} failed${again ? ' in the same way' : `: ${failures.at(-1)}`}`);
+        fail(name, explain(error));
       }
     }
   }
   progress('');
   return { results, failed: failures.length };
+}
+
+/**
+ * Sorts out what cannot be had here.
+ *
+ * @param {readonly Case[]} cases
+ * @returns {{ available: Case[], skipped: { subject: string, why: string }[] }}
+ */
+function sortOut(cases) {
+  /** @type {Map<string, string | undefined>} */
+  const reasons = new Map();
+  const available = cases.filter(({ subject, missing }) => {
+    if (!reasons.has(subject)) reasons.set(subject, missing?.());
+    return reasons.get(subject) === undefined;
+  });
+  const skipped = [...reasons].flatMap(([subject, why]) => (why === undefined ? [] : [{ subject, why }]));
+  return { available, skipped };
+}
+
+/** The server of the C original, if it is wanted and can be had. @param {readonly Case[]} cases */
+async function openC(cases) {
+  if (!cases.some(({ id }) => id === C.id)) return { cluster: null, why: undefined };
+  try {
+    return { cluster: await startCluster(), why: undefined };
+  } catch (error) {
+    const why = /** @type {Error} */ (error).message.trimEnd().split('\n').at(-1) ?? '';
+    return { cluster: null, why: `its server does not start: ${why}` };
+  }
 }
 
 /**
@@ -106,12 +154,19 @@ function save(name, results) {
 async function run(options) {
   const machine = machineFacts();
   const { quick, runs } = options;
-  if (options.json) console.log(JSON.stringify({ machine, quick, runs }));
-  const { results, failed } = await measureAll(options);
-  const rows = summarise(options.cases, results);
+  const { available, skipped } = sortOut(options.cases);
+  const { cluster, why } = await openC(available);
+  if (why !== undefined) skipped.push({ subject: C.subject, why });
+  const cases = why === undefined ? available : available.filter(({ id }) => id !== C.id);
+  /** @type {Head} */
+  const head = { machine, quick, runs, postgresql: cluster?.version ?? null, skipped };
+  if (options.json) console.log(JSON.stringify(head));
+  else for (const one of skipped) console.log(`skipped: ${one.subject}: ${one.why}`);
+  const { results, failed } = await measureAll(cases, options).finally(() => cluster?.stop());
+  const rows = summarise(cases, results);
   if (options.json) for (const row of rows) console.log(JSON.stringify(row));
-  else console.log(textReport(machine, rows));
-  if (options.save) save(`${machine.date.slice(0, 10)}.json`, { machine, quick, runs, rows });
+  else console.log(textReport(head, rows));
+  if (options.save) save(`${machine.date.slice(0, 10)}.json`, { ...head, rows });
   return failed === 0 ? 0 : 1;
 }
 

@@ -33,7 +33,8 @@ const ALWAYS = [
 /** Shown where a row of the group has something to say. @type {Column[]} */
 const SOMETIMES = [
   ['p99', (row) => time(row.p99)],
-  ['C', (row) => time(row.c)],
+  ['C', (row) => `${time(row.c)}${row.cRecorded ? '*' : ''}`],
+  ['M/s', (row) => (row.threads === undefined ? '' : ratio(1000 / row.median))],
   ['to C', (row) => ratio(row.ratioToC)],
   ['to first', (row) => ratio(row.ratioToFirst)],
   ['1 thread', (row) => time(row.threads?.oneThread)],
@@ -46,7 +47,7 @@ const SOMETIMES = [
 function groupTable(rows) {
   const peers = new Set(rows.flatMap((row) => Object.keys(row.ratioToPeers)));
   const toPeers = [...peers].map(
-    (peer) => /** @type {Column} */ ([`to ${peer}`, (row) => ratio(row.ratioToPeers[peer])]),
+    (peer) => /** @type {Column} */ ([`to ${peer.split(',')[0]}`, (row) => ratio(row.ratioToPeers[peer])]),
   );
   const columns = [
     ...ALWAYS,
@@ -63,18 +64,33 @@ function groupTable(rows) {
 }
 
 /**
- * @param {ReturnType<typeof import('./machine.js').machineFacts>} machine
+ * Where the figures of C come from.
+ *
+ * @param {readonly Row[]} rows
+ * @param {string | null} postgresql version that was measured in this run
+ */
+function originOfC(rows, postgresql) {
+  const { cpu, cpus, postgresql: recorded, label } = REFERENCE;
+  return [
+    ...(postgresql === null ? [] : [`C: PostgreSQL ${postgresql}, measured in this run.`]),
+    ...(rows.some((row) => row.cRecorded)
+      ? [`C*: PostgreSQL ${recorded} on ${cpu}, ${cpus} processors; ${label}.`]
+      : []),
+  ];
+}
+
+/**
+ * @param {import('./run.js').Head} head
  * @param {readonly Row[]} rows
  * @returns {string}
  */
-export function textReport(machine, rows) {
+export function textReport({ machine, postgresql }, rows) {
   const at = machine.commit === null ? '' : ` at ${machine.commit}${machine.changed ? ' with changes' : ''}`;
-  const { cpu, cpus, postgresql, label } = REFERENCE;
   const lines = [
     `sharedheap ${machine.version}${at}, ${machine.date}`,
     `${machine.cpu}, ${machine.cores} processors, load ${machine.loadBefore.join(' ')}; Node ${machine.node}`,
     `Times in ns for one operation. Ratios are time over time: below 1 is faster than the other.`,
-    `C: PostgreSQL ${postgresql} on ${cpu}, ${cpus} processors; ${label}.`,
+    ...originOfC(rows, postgresql),
   ];
   for (const [group, title] of Object.entries(GROUPS)) {
     const members = rows.filter((row) => row.group === group);

@@ -8,6 +8,7 @@
 import { SharedHeap } from 'sharedheap';
 import { DsaArea, Dsm } from 'sharedheap/core';
 import { below, next, SEED } from '../random.js';
+import { caseOfC } from './c.js';
 
 /** @typedef {import('sharedheap').Pointer} Pointer */
 
@@ -81,5 +82,6 @@ export const ADDRESS_CASES = SETS.flatMap(([objects, size]) => {
   return [
     { ...common, id: 'heap', subject: 'SharedHeap.u32', prepare: () => prepareHeap(objects, size) },
     { ...common, id: 'area', subject: 'DsaArea.getAddress', prepare: () => prepareArea(objects, size) },
+    caseOfC('address', common.workload, 'address', objects, size),
   ];
 });

@@ -5,6 +5,7 @@
  */
 
 import { FPM_PAGE_SIZE, FreePageManager } from 'sharedheap/core';
+import { caseOfC } from './c.js';
 
 /** Pages of a request, and holes. */
 const SHAPES = /** @type {const} */ ([
@@ -33,21 +34,24 @@ function pagesWithHoles(holes) {
 }
 
 /** @type {import('../cases.js').Case[]} */
-export const PAGE_CASES = SHAPES.map(([pages, holes]) => ({
-  group: 'pages',
-  workload: `pages-${pages}-holes-${holes}`,
-  id: 'manager',
-  subject: 'FreePageManager',
-  prepare() {
-    const manager = pagesWithHoles(holes);
-    return {
-      run(/** @type {number} */ count) {
-        for (let i = 0; i < count; i++) {
-          const first = manager.get(pages);
-          if (first < 0) throw new Error(`no run of ${pages} pages`);
-          manager.put(first, pages);
-        }
-      },
-    };
+export const PAGE_CASES = SHAPES.flatMap(([pages, holes]) => [
+  {
+    group: 'pages',
+    workload: `pages-${pages}-holes-${holes}`,
+    id: 'manager',
+    subject: 'FreePageManager',
+    prepare() {
+      const manager = pagesWithHoles(holes);
+      return {
+        run(/** @type {number} */ count) {
+          for (let i = 0; i < count; i++) {
+            const first = manager.get(pages);
+            if (first < 0) throw new Error(`no run of ${pages} pages`);
+            manager.put(first, pages);
+          }
+        },
+      };
+    },
   },
-}));
+  caseOfC('pages', `pages-${pages}-holes-${holes}`, 'pages', pages, holes),
+]);
