@@ -11,6 +11,7 @@
  * end. The fields of PostgreSQL 17+ (initial and maximum segment size) and the handle of the side segment live there.
  */
 
+import { CacheControl, CacheSlot } from './cache-layout.js';
 import { agreementHash, array, dp, i32, lock, size, struct, u16, u32 } from '../layout/layout.js';
 
 const AREA = 'written and read under the area lock';
@@ -103,8 +104,9 @@ export const AREA_AGREED: readonly string[] = [
   'dsa_area_span',
   'dsa_area_pool',
   'dsa_area_control',
-  'dsa_cache_control',
-  'dsa_cache_slot',
+  // Declared by now: the import comes first.
+  CacheControl.NAME,
+  CacheSlot.NAME,
 ];
 /** Hash over them. */
 export const AREA_LAYOUT_HASH: number = agreementHash(AREA_VERSION, AREA_AGREED);
