@@ -7,6 +7,8 @@
  */
 
 import {
+  ENTRY_CLASS_MASK,
+  ENTRY_CLASS_SHIFT,
   ENTRY_PAGE_SHIFT,
   ENTRY_POINTER_BITS,
   NOTHING_FREE,
@@ -24,6 +26,7 @@ import {
   cacheRoom,
   dropOldest,
   NO_STATE_KEPT,
+  type Pointers,
   push,
   stateIndexOf,
   takeCached,
@@ -33,19 +36,24 @@ import { checkForFreedSegments, pageMapWord, segmentWords } from './mapping.js';
 import { fromWords, pageOf, wordOf } from './pointer.js';
 import { CLASS_RECIPROCAL, CLASS_SIZE, SLOT_SHIFT } from './size-classes.js';
 import { canMoveHead, listWord, lockPool, moveHead, unlockPool } from './spans.js';
-import { type AreaState, STATE_PER_PAGE } from './state.js';
+import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
 import { ensureActiveSuperblock, findActiveSuperblock } from './superblocks.js';
 
 /* Constants of this module fold into the code; imported ones are read from memory at every use (see allocate.ts). */
 const MAP_FIRST = PAGEMAP_WORD_FIRST;
 const MAP_OTHER = PAGEMAP_WORD_OTHER;
 const PAGE_SHIFT = ENTRY_PAGE_SHIFT;
+const CLASS_SHIFT = ENTRY_CLASS_SHIFT;
+const CLASS_MASK = ENTRY_CLASS_MASK;
+const LIVE = STATE_LIVE;
 const POINTER_BITS = ENTRY_POINTER_BITS;
 const PER_PAGE = STATE_PER_PAGE;
 const RECIPROCALS = CLASS_RECIPROCAL;
 const SHIFT = SLOT_SHIFT;
 const NOT_LINKED = REFUSED;
 const TWO_32 = 2 ** 32;
+/** Objects of a list that are served under a lock before others get their turn: some 50 µs. Lower: more locking. Higher: others wait longer. */
+export const LONGEST_HOLD = 4096;
 
 /**
  * Allocates an object by filling the empty stack of its class.
@@ -53,36 +61,53 @@ const TWO_32 = 2 ** 32;
  * @returns its pointer; 0 when the class has no room in the cache, or with `failure` set
  */
 export function refillAndTake(s: AreaState, sizeClass: number): number {
+  return refill(s, sizeClass) ? takeCached(s, CLASS_SIZE[sizeClass]!) : 0;
+}
+
+/** Puts a batch on the empty stack of a class. False when there is nothing on it afterwards, for the same reasons. */
+function refill(s: AreaState, sizeClass: number): boolean {
   s.failure = 'none';
   growCache(s, sizeClass);
   const limit = cacheLimit(s.block, sizeClass);
-  if (limit === 0) return 0;
-  takeBatch(s, sizeClass, Math.max(1, limit >> 1));
-  return takeCached(s, CLASS_SIZE[sizeClass]!);
+  if (limit === 0) return false;
+  return takeBatch(s, sizeClass, Math.max(1, limit >> 1), null, 0) > 0;
 }
 
 /**
- * Puts up to `wanted` free objects of the pool on the stack, which has room for them. Makes a new superblock only when
- * there is no other object to be had.
+ * Takes up to `wanted` free objects of the pool: onto the stack, which has room for them, or as live ones into a list. Makes a
+ * new superblock only when there is no other object to be had.
+ *
+ * @param out the list, or null for the stack
+ * @param from index in the list
+ * @returns how many
  */
-function takeBatch(s: AreaState, sizeClass: number, wanted: number): void {
-  if (!lockPool(s, sizeClass)) return;
+export function takeBatch(s: AreaState, sizeClass: number, wanted: number, out: Pointers | null, from: number): number {
+  if (!lockPool(s, sizeClass)) return 0;
+  let got = 0;
   if (checkForFreedSegments(s)) {
     const head = listWord(sizeClass, 1);
-    for (let got = 0; got < wanted; ) {
+    while (got < wanted) {
       const there = (s.ctl[head]! | s.ctl[head + 1]!) !== 0;
       if (!there && !(got === 0 ? ensureActiveSuperblock(s, sizeClass) : findActiveSuperblock(s, sizeClass))) break;
-      if ((s.ctl[head]! | s.ctl[head + 1]!) === 0) break;
-      const taken = takeFromActive(s, sizeClass, s.ctl[head]!, s.ctl[head + 1]!, wanted - got);
+      const taken = takeFromActive(s, sizeClass, s.ctl[head]!, s.ctl[head + 1]!, wanted - got, out, from + got);
       if (taken === 0) break;
       got += taken;
     }
   }
   unlockPool(s, sizeClass);
+  return got;
 }
 
 /** Takes up to `wanted` objects of the active superblock, whose span (lo, hi) has room. 0 with `failure` set. */
-function takeFromActive(s: AreaState, sizeClass: number, lo: number, hi: number, wanted: number): number {
+function takeFromActive(
+  s: AreaState,
+  sizeClass: number,
+  lo: number,
+  hi: number,
+  wanted: number,
+  out: Pointers | null,
+  from: number,
+): number {
   const a = segmentWords(s, hi >>> 8);
   if (a.length === 0) return 0;
   const w = wordOf(lo, hi);
@@ -95,27 +120,31 @@ function takeFromActive(s: AreaState, sizeClass: number, lo: number, hi: number,
   const free = counters & 0xffff;
   const most = Math.min(free, wanted);
   if (most === free && !canMoveHead(s, sizeClass, 1, 3)) return 0;
+  const initialized = a[w + S_CLASS_NINIT]! >>> 16;
   const { state } = s.maps[index]!;
   const page = pageOf(startLo, startHi);
-  const first = page * STATE_PER_PAGE;
+  const first = page * PER_PAGE;
   const near = s.checks ? stateIndexOf(s, index, page) : NO_STATE_KEPT;
   const start = fromWords(startLo, startHi);
   const size = CLASS_SIZE[sizeClass]!;
-  const initialized = a[w + S_CLASS_NINIT]! >>> 16;
+  const mark = out === null ? s.mark : LIVE;
   let taken = 0;
   let k = counters >>> 16;
   for (; taken < most && k < initialized; taken++) {
     const next = state[first + k]!;
-    state[first + k] = s.mark;
-    push(s, sizeClass, start + k * size, near < 0 ? near : near + k);
+    state[first + k] = mark;
+    if (out === null) push(s, sizeClass, start + k * size, near < 0 ? near : near + k);
+    else out[from + taken] = start + k * size;
     k = next;
   }
   if (taken < most && k === NOTHING_FREE) {
     const end = initialized + most - taken;
-    // The last one first, so that they are taken in ascending order.
-    for (let fresh = end - 1; fresh >= initialized; fresh--) {
-      state[first + fresh] = s.mark;
-      push(s, sizeClass, start + fresh * size, near < 0 ? near : near + fresh);
+    for (let n = 0; n < most - taken; n++) {
+      // The last one first onto the stack, so that they are taken in ascending order.
+      const fresh = out === null ? end - 1 - n : initialized + n;
+      state[first + fresh] = mark;
+      if (out === null) push(s, sizeClass, start + fresh * size, near < 0 ? near : near + fresh);
+      else out[from + taken + n] = start + fresh * size;
     }
     a[w + S_CLASS_NINIT] = (a[w + S_CLASS_NINIT]! & 0xffff) | (end << 16);
     taken = most;
@@ -126,7 +155,7 @@ function takeFromActive(s: AreaState, sizeClass: number, lo: number, hi: number,
     s.failure = 'corrupt';
     s.thrown = `a free list of size class ${sizeClass} leads to slot ${k} of ${initialized}`;
   }
-  return taken === most ? taken : 0;
+  return taken;
 }
 
 /**
@@ -156,6 +185,36 @@ function giveBatch(s: AreaState, sizeClass: number, n: number): boolean {
   dropOldest(s, sizeClass, done);
   unlockPool(s, sizeClass);
   return done === n;
+}
+
+/**
+ * Gives marked objects of a list back to their pools, in order, each lock taken once for all in a row that are of its class.
+ *
+ * @returns the index of the first that stays, with `failure` set; `end` when none does
+ */
+export function giveList(s: AreaState, pointers: Pointers, from: number, end: number): number {
+  let j = from;
+  while (j < end) {
+    const sizeClass = classOf(s, pointers[j]!);
+    if (!lockPool(s, sizeClass)) return j;
+    const stop = Math.min(end, j + LONGEST_HOLD);
+    let good = checkForFreedSegments(s);
+    while (j < stop && good && classOf(s, pointers[j]!) === sizeClass) {
+      good = giveOne(s, sizeClass, pointers[j]!);
+      if (good) j++;
+    }
+    unlockPool(s, sizeClass);
+    if (!good) return j;
+  }
+  return end;
+}
+
+/** Size class of an object in a segment that is mapped. */
+function classOf(s: AreaState, pointer: number): number {
+  const hi = (pointer * (1 / TWO_32)) | 0;
+  const page = ((hi & 0xff) << 20) | ((pointer | 0) >>> 12);
+  const map = (hi >>> 8 === 0 ? MAP_FIRST : MAP_OTHER) + 2 * page + 1;
+  return (s.maps[hi >>> 8]!.i32[map]! >>> CLASS_SHIFT) & CLASS_MASK;
 }
 
 /** Gives one cached object back to its superblock. Under the lock of the pool. False with `failure` set. */

@@ -122,3 +122,10 @@ export function areaError(s: AreaState, what: string, pointer = 0): SharedHeapEr
       });
   }
 }
+
+/** A size that is none. */
+export function badSize(size: unknown): SharedHeapError {
+  return new SharedHeapError('ERR_HEAP_BAD_SIZE', 'not a size', {
+    detail: `got ${typeof size === 'number' || typeof size === 'bigint' ? size : size === null ? 'null' : typeof size}, want a whole number of bytes`,
+  });
+}

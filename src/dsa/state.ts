@@ -230,8 +230,9 @@ export class AreaState {
   /** Words of the freed-segment counter, and of the heights of this participant's stacks, in `words`. */
   counter = AreaControl.freed_segment_counter / 4;
   tops = 0;
-  /** State of the objects that this participant caches. */
+  /** State of the objects that this participant caches; without checks they stay live. */
   readonly mark: number;
+
   /** Large objects in the cache, their pages, and the pages that room was granted for. */
   largeCached = 0;
   largePages = 0;

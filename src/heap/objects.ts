@@ -5,7 +5,15 @@
  * new typed array over the shared memory itself; how long that is valid is said there, because nothing can enforce it.
  */
 
-import { DSA_ALLOC_HUGE, DSA_ALLOC_NO_OOM, DSA_ALLOC_ZERO, type DsaArea, takeCached, usableSize } from '../dsa/dsa.js';
+import {
+  DSA_ALLOC_HUGE,
+  DSA_ALLOC_NO_OOM,
+  DSA_ALLOC_ZERO,
+  type DsaArea,
+  type Pointers,
+  takeCached,
+  usableSize,
+} from '../dsa/dsa.js';
 import { SharedHeapError } from '../errors/errors.js';
 import { requireCount, SPAN } from './memory.js';
 import { HeapNumbers, type Pointer } from './numbers.js';
@@ -97,6 +105,34 @@ export abstract class HeapObjects extends HeapNumbers {
   #freeUncached(ptr: Pointer): void {
     const area = this.open();
     area.free(ptr);
+    this.afterFree(area);
+  }
+
+  /**
+   * Allocates `n` objects of the same size: all, or none. For many objects several times as fast as calling {@link alloc}.
+   *
+   * @param bytes size of each, 1 to 2^30 - 1; also text such as `'4KiB'`
+   * @param n how many, 0 or more
+   * @param out gets the pointers, in its first `n` places: a Float64Array (fastest) or an array
+   * @returns `n`
+   * @throws the codes of {@link alloc}, ERR_HEAP_BAD_ARGUMENT; the heap is as before then. Any attached thread; may block on
+   *   the locks of the size class and of the area.
+   */
+  allocMany(bytes: Size, n: number, out: Pointers): number {
+    return this.open().allocateMany(sizeInBytes(bytes), n, out);
+  }
+
+  /**
+   * Frees the first `n` objects of a list, whichever threads made them: all, or none when one pointer is wrong or comes twice.
+   *
+   * @param ptrs starts of live objects: a Float64Array or an array
+   * @param n how many, 0 or more; by default all
+   * @throws the codes of {@link free} and ERR_HEAP_BAD_ARGUMENT; nothing was freed then, except with ERR_HEAP_LOCK_STALLED,
+   *   whose detail says how many were. Any attached thread; may block on the locks of the size classes and of the area.
+   */
+  freeMany(ptrs: Pointers, n: number = ptrs?.length): void {
+    const area = this.open();
+    area.freeMany(ptrs, n);
     this.afterFree(area);
   }
 
