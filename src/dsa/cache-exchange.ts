@@ -27,7 +27,7 @@ import {
   takeCached,
 } from './cache.js';
 import { linkSlot, REFUSED } from './free.js';
-import { checkForFreedSegments, pageMapWord, segmentWords } from './mapping.js';
+import { checkForFreedSegments, hasStalled, pageMapWord, segmentWords } from './mapping.js';
 import { objectStateIndex } from './object-state.js';
 import { fromWords, hiWord, loWord, pageOf, wordOf } from './pointer.js';
 import { CLASS_SIZE } from './size-classes.js';
@@ -131,7 +131,8 @@ export function makeRoom(s: AreaState, sizeClass: number): boolean {
 }
 
 /**
- * Gives the `n` oldest objects of a stack back to the pool; fewer, with `failure` set, when a segment cannot be mapped.
+ * Gives the `n` oldest objects of a stack back to the pool; fewer, with `failure` set, when a segment cannot be mapped or
+ * a lock stalls. The caller has set `failure` to 'none'.
  *
  * @returns false when not all went back
  */
@@ -139,7 +140,8 @@ function giveBatch(s: AreaState, sizeClass: number, n: number): boolean {
   if (!lockPool(s, sizeClass)) return false;
   let done = 0;
   if (checkForFreedSegments(s)) {
-    while (done < n && giveOne(s, sizeClass, cachedPointer(s.block, sizeClass, done + 1))) done++;
+    // With the lock of the area stalled, each superblock that gets empty would wait for it again.
+    while (done < n && !hasStalled(s) && giveOne(s, sizeClass, cachedPointer(s.block, sizeClass, done + 1))) done++;
   }
   dropOldest(s, sizeClass, done);
   unlockPool(s, sizeClass);
