@@ -5,6 +5,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { C_FREED_COUNTER, C_LOCK } from '../../dist/dsa/area-layout.js';
+import { CacheControl } from '../../dist/dsa/cache-layout.js';
 import { DSA_ALLOC_NO_OOM, DsaArea, segmentOf } from '../../dist/dsa/dsa.js';
 import { CLASS_OF_EIGHTHS } from '../../dist/dsa/size-classes.js';
 import { poolWord } from '../../dist/dsa/spans.js';
@@ -170,6 +171,17 @@ describe('a lock that stalls', () => {
     // Not sound by K11: the superblock that could not be given back stays, as after a free without a cache.
     expect(area.stats()).toMatchObject({ liveObjects: 0, cachedBytes: 0 });
   });
+
+  it('leaves a class that was never filled in order', () => {
+    const dsm = newCluster({ lockTimeout: 20 });
+    const area = DsaArea.create(dsm, { cache: true });
+    const other = another(dsm);
+    const there = DsaArea.attach(other, area.handle);
+    looksDuring(area, other, poolOf(100), () => {
+      expect(codeOf(() => there.allocate(100))).toBe('ERR_HEAP_LOCK_STALLED');
+    });
+    expectSound(area);
+  });
 });
 
 it('an allocation that fails loses one span object, as in C', () => {
@@ -181,4 +193,15 @@ it('an allocation that fails loses one span object, as in C', () => {
   for (let n = 0; n < 10; n++) expect(area.allocate(8192, DSA_ALLOC_NO_OOM)).toBe(0);
   expect(area.verify().losses.spanObjects).toBe(spanObjects + 10);
   expectSound(area);
+});
+
+it('room that a dying thread took along is a note', () => {
+  const area = DsaArea.create(newCluster(), { cache: true });
+  fill(area, 4, 100);
+  const { cacheTable } = area.state;
+  cacheTable[CacheControl.granted / 4]! += 10;
+  const { ok, findings } = area.verify();
+  expect([ok, findings.map(({ id, severity }) => `${id} ${severity}`)]).toEqual([true, ['K24 note']]);
+  cacheTable[CacheControl.granted / 4]! -= 11;
+  expect(area.verify().findings.map(({ id, severity }) => `${id} ${severity}`)).toEqual(['K24 error']);
 });
