@@ -153,7 +153,8 @@ function giveOne(s: AreaState, sizeClass: number, pointer: number): boolean {
   const lo = loWord(pointer);
   const hi = hiWord(pointer);
   const at = objectStateIndex(s, lo, hi);
-  // Two threads that freed it at the same moment: the other one has it.
+  // Two threads freed it at the same moment, which neither could see: the other one has it. Had we been asked for it
+  // before, both would have handed it out.
   if (at < 0 || s.maps[hi >>> 8]!.state[at] !== s.mark) return true;
   return giveSlot(s, sizeClass, hi >>> 8, pageOf(lo, hi), at);
 }
