@@ -12,7 +12,7 @@
  */
 
 import { compareExchange, load, sub } from '#atomic';
-import { CacheControl, CACHE_FIRST, CACHE_OBJECTS, CS_BOTTOMS, CS_GRANTED } from './cache-layout.js';
+import { CacheControl, CACHE_FIRST, CACHE_OBJECTS, CS_BOTTOMS, CS_GRANTED, CS_TOPS } from './cache-layout.js';
 import { bottomOf, cacheLimit, setCacheLimit } from './cache.js';
 import { sizeLimit } from './segments.js';
 import { CLASS_SIZE, PAGE_SIZE } from './size-classes.js';
@@ -63,7 +63,12 @@ export function growCache(s: AreaState, sizeClass: number): boolean {
   const wanted = had === 0 ? CACHE_FIRST[sizeClass]! : Math.min(2 * had, CACHE_OBJECTS[sizeClass]!);
   if (wanted <= had || !grant(s, ((wanted - had) * CLASS_SIZE[sizeClass]!) / UNIT)) return false;
   // Before the first mark: who takes back looks at classes that have a bottom.
-  if (had === 0) s.cacheTable[s.cacheSlot + CS_BOTTOMS + sizeClass] = bottomOf(s.block, sizeClass);
+  if (had === 0) {
+    const bottom = bottomOf(s.block, sizeClass);
+    // Empty until something is put on it, which may fail.
+    s.cacheTable[s.cacheSlot + CS_TOPS + sizeClass] = bottom;
+    s.cacheTable[s.cacheSlot + CS_BOTTOMS + sizeClass] = bottom;
+  }
   setCacheLimit(s.block, sizeClass, wanted);
   return true;
 }

@@ -32,7 +32,7 @@ import {
   takeCached,
 } from './cache.js';
 import { linkSlot, REFUSED } from './free.js';
-import { checkForFreedSegments, pageMapWord, segmentWords } from './mapping.js';
+import { checkForFreedSegments, hasStalled, pageMapWord, segmentWords } from './mapping.js';
 import { fromWords, pageOf, wordOf } from './pointer.js';
 import { CLASS_RECIPROCAL, CLASS_SIZE, SLOT_SHIFT } from './size-classes.js';
 import { canMoveHead, listWord, lockPool, moveHead, unlockPool } from './spans.js';
@@ -172,7 +172,8 @@ export function makeRoom(s: AreaState, sizeClass: number): boolean {
 }
 
 /**
- * Gives the `n` oldest objects of a stack back to the pool; fewer, with `failure` set, when a segment cannot be mapped.
+ * Gives the `n` oldest objects of a stack back to the pool; fewer, with `failure` set, when a segment cannot be mapped or
+ * a lock stalls. The caller has set `failure` to 'none'.
  *
  * @returns false when not all went back
  */
@@ -180,7 +181,8 @@ function giveBatch(s: AreaState, sizeClass: number, n: number): boolean {
   if (!lockPool(s, sizeClass)) return false;
   let done = 0;
   if (checkForFreedSegments(s)) {
-    while (done < n && giveOne(s, sizeClass, cachedPointer(s.block, sizeClass, done + 1))) done++;
+    // With the lock of the area stalled, each superblock that gets empty would wait for it again.
+    while (done < n && !hasStalled(s) && giveOne(s, sizeClass, cachedPointer(s.block, sizeClass, done + 1))) done++;
   }
   dropOldest(s, sizeClass, done);
   unlockPool(s, sizeClass);
@@ -230,7 +232,8 @@ function giveOne(s: AreaState, sizeClass: number, pointer: number): boolean {
   const inBlock = entry >>> PAGE_SHIFT;
   const k = Math.imul(((inBlock << 12) | (lo & 0xfff)) >>> 3, RECIPROCALS[sizeClass]!) >>> SHIFT;
   const at = (page - inBlock) * PER_PAGE + k;
-  // Two threads that freed it at the same moment: the other one has it.
+  // Two threads freed it at the same moment, which neither could see: the other one has it. Had we been asked for it
+  // before, both would have handed it out.
   if (state[at] !== s.mark) return true;
   const spanHi = entry & POINTER_BITS;
   const sa = segmentWords(s, spanHi >>> 8);

@@ -118,10 +118,7 @@ function freeMarked(s: AreaState, pointer: number): boolean {
   const words = segmentWords(s, hi >>> 8);
   if (words.length === 0) return false;
   const map = pageMapWord(hi >>> 8) + 2 * pageOf(lo, hi);
-  setState(s, pointer, STATE_LIVE);
-  if (freeLarge(s, lo, hi, words[map]!, words[map + 1]! & ENTRY_POINTER_BITS)) return true;
-  setState(s, pointer, s.mark);
-  return false;
+  return freeLarge(s, lo, hi, words[map]!, words[map + 1]! & ENTRY_POINTER_BITS, s.mark);
 }
 
 /** Gives all of them back. False with `failure` set when something stays. */

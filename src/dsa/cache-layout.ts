@@ -12,7 +12,7 @@ import { array, i32, struct } from '../layout/layout.js';
 import { CLASS_SIZE, NUM_SIZE_CLASSES } from './size-classes.js';
 
 const OWNER =
-  'written by the participant with plain stores; read by reports, and by who takes back what a gone one left';
+  'written by the participant with plain stores, once it is gone under the lock of the pool (large: the area) by who takes back; read by reports';
 
 /** At the start of the table. */
 export const CacheControl = struct(

@@ -17,6 +17,7 @@ import { emptyLarge } from './cache-large.js';
 import { CS_BOTTOMS, CS_GENERATION, CS_TOPS, MAX_CACHING_SLOTS } from './cache-layout.js';
 import { sweepCaches, takeBackCache } from './cache-sweep.js';
 import {
+  cachedCount,
   classesOf,
   closeBlock,
   giveCached,
@@ -27,6 +28,7 @@ import {
   setCacheLimit,
 } from './cache.js';
 import { noteMapping } from './cache-map.js';
+import { hasStalled } from './mapping.js';
 import { CLASS_LARGE, NUM_SIZE_CLASSES } from './size-classes.js';
 import { type AreaState, NO_STATE } from './state.js';
 
@@ -58,6 +60,12 @@ export function openCache(s: AreaState): void {
   for (let index = 0; index < s.maps.length; index++) noteMapping(s, index);
 }
 
+/** Tells whether there is anything in the cache, which is open. */
+export function hasCached(s: AreaState): boolean {
+  for (let c = CLASS_LARGE + 1; c < NUM_SIZE_CLASSES; c++) if (cachedCount(s.block, c) > 0) return true;
+  return s.largeCached > 0;
+}
+
 /**
  * Gives back everything that is cached, and the room for it. The cache stays open, empty.
  *
@@ -65,8 +73,11 @@ export function openCache(s: AreaState): void {
  */
 export function emptyCache(s: AreaState): boolean {
   if (!s.caching) return true;
+  s.failure = 'none';
   let done = emptyLarge(s);
-  for (let c = CLASS_LARGE + 1; c < NUM_SIZE_CLASSES; c++) done = emptyStack(s, c) && done;
+  // One wait for a lock that stalls is enough: there may be one for every superblock that gets empty.
+  for (let c = CLASS_LARGE + 1; c < NUM_SIZE_CLASSES && !hasStalled(s); c++) done = emptyStack(s, c) && done;
+  done = done && !hasStalled(s);
   if (!done) return false;
   for (let c = CLASS_LARGE + 1; c < NUM_SIZE_CLASSES; c++) {
     setCacheLimit(s.block, c, 0);

@@ -6,16 +6,18 @@
  * been freed. All steps can be done twice, by several at the same time, and broken off anywhere: an object that was taken back
  * has no mark any more, and a class counts as swept only after its last mark is gone.
  *
- * The slot's generation says whose marks they are. A participant that gets the same slot sweeps it before it makes the first mark of
- * its own, and takes every pool lock on the way, so a slower sweeper that still has the old generation in mind finds it
- * changed under the lock. Areas without marks (`checks: false`) lose what a dead thread had cached; `verify` cannot see it.
+ * The slot's generation says whose marks they are. A participant that gets the same slot, or comes back to its own, sweeps it
+ * before it makes the first mark of its own, and takes the lock of every pool that is not swept. It has noted itself as
+ * attached before. So a slower sweeper that still has the old generation in mind finds under the lock that it has changed,
+ * that its owner is back, or that the class is swept. Areas without marks (`checks: false`) lose what a dead thread had cached; `verify` cannot see it.
  */
 
 import { load, store } from '#atomic';
-import { FULLNESS_CLASSES, S_CLASS_NINIT, S_NEXT, S_START } from './area-layout.js';
+import { FULLNESS_CLASSES, S_CLASS_NINIT, S_NALLOC_FIRST, S_NEXT, S_NMAX_FCLASS, S_START } from './area-layout.js';
 import { giveRoomBack } from './cache-budget.js';
 import { giveSlot } from './cache-exchange.js';
 import {
+  CACHE_LARGE_OBJECTS,
   CacheControl,
   CacheSlot,
   CS_BOTTOMS,
@@ -25,12 +27,13 @@ import {
   CS_TOPS,
   STATE_CACHED,
 } from './cache-layout.js';
-import { freeLarge } from './large.js';
-import { checkForFreedSegments, lockArea, segmentWords, unlockArea } from './mapping.js';
+import { freeSpanObject } from './free.js';
+import { releaseLarge } from './large.js';
+import { checkForFreedSegments, hasStalled, segmentWords } from './mapping.js';
 import { pageOf, wordOf } from './pointer.js';
 import { CLASS_LARGE, NUM_SIZE_CLASSES } from './size-classes.js';
 import { listWord, lockPool, unlockPool } from './spans.js';
-import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
+import { type AreaState, STATE_PER_PAGE } from './state.js';
 
 /** Spans that a walk may meet before the list must be a circle. */
 const MAX_SPANS = 2 ** 28;
@@ -56,37 +59,58 @@ export function sweepCaches(s: AreaState): boolean {
   for (let slot = 0; slot < cacheSlots(s); slot++) {
     const generation = load(s.cacheTable, cacheSlotWord(slot) + CS_GENERATION);
     if (generation === 0) continue;
-    if (s.attachments[slot] !== generation) any = takeBackCache(s, slot, generation) || any;
+    if (s.attachments[slot] === generation) continue;
+    any = takeBackCache(s, slot, generation) || any;
+    // One wait is enough: the next slot would have to wait for the same lock.
+    if (hasStalled(s)) break;
   }
   return any;
 }
 
-/** Takes back what the participant of this generation has left in its cache. False with `failure` set when something stays. */
-export function takeBackCache(s: AreaState, slot: number, generation: number): boolean {
-  const word = cacheSlotWord(slot);
-  for (let c = CLASS_LARGE + 1; c < NUM_SIZE_CLASSES; c++) {
-    if (load(s.cacheTable, word + CS_BOTTOMS + c) === 0) continue;
-    if (!lockPool(s, c)) return false;
-    const mine = s.cacheTable[word + CS_GENERATION] === generation;
-    const done = mine && checkForFreedSegments(s) && sweepPool(s, c, slot);
-    if (done) {
-      s.cacheTable[word + CS_TOPS + c] = 0;
-      store(s.cacheTable, word + CS_BOTTOMS + c, 0);
-    }
-    unlockPool(s, c);
-    if (!done) return false;
-  }
-  return sweepLarge(s, slot, generation) && endSlot(s, word, generation);
+/**
+ * Tells whether the slot is still what the participant of this generation has left. Under the lock of a pool whose class is
+ * not swept yet, or under the area lock. A participant that left and came back has the same generation: then it is attached.
+ */
+function isLeft(s: AreaState, slot: number, generation: number): boolean {
+  const same = s.cacheTable[cacheSlotWord(slot) + CS_GENERATION] === generation;
+  // Our own slot is swept only before our cache opens.
+  return same && (slot === s.p.slot || s.attachments[slot] !== generation);
 }
 
-/** The slot is empty: gives its room back, and it is nobody's. */
-function endSlot(s: AreaState, word: number, generation: number): boolean {
-  if (!lockArea(s)) return false;
-  if (s.cacheTable[word + CS_GENERATION] === generation) {
-    giveRoomBack(s, word);
-    store(s.cacheTable, word + CS_GENERATION, 0);
+/**
+ * Takes back what the participant of this generation has left in its cache.
+ *
+ * @returns true when nothing of it is left, whoever took it back; false when something stays, perhaps with `failure` set
+ */
+export function takeBackCache(s: AreaState, slot: number, generation: number): boolean {
+  const word = cacheSlotWord(slot);
+  s.failure = 'none';
+  for (let c = CLASS_LARGE + 1; c < NUM_SIZE_CLASSES; c++) {
+    const bottom = word + CS_BOTTOMS + c;
+    if (load(s.cacheTable, bottom) === 0) continue;
+    if (!lockPool(s, c)) return false;
+    const left = isLeft(s, slot, generation);
+    // Looked at again: a class that another one has swept meanwhile its next owner may use without waiting for this lock.
+    const swept = s.cacheTable[bottom] === 0;
+    const done = left && (swept || (checkForFreedSegments(s) && sweepPool(s, c, slot)));
+    if (done && !swept) {
+      s.cacheTable[word + CS_TOPS + c] = 0;
+      store(s.cacheTable, bottom, 0);
+    }
+    unlockPool(s, c);
+    if (!left) return true;
+    if (!done) return false;
   }
-  unlockArea(s);
+  return sweepLarge(s, slot, generation);
+}
+
+/** The slot is empty: gives its room back, and it is nobody's. Under the area lock. False when classes are not swept. */
+function endSlot(s: AreaState, word: number): boolean {
+  for (let c = CLASS_LARGE + 1; c < NUM_SIZE_CLASSES; c++) if (s.cacheTable[word + CS_BOTTOMS + c] !== 0) return false;
+  s.cacheTable[word + CS_LARGE_COUNT] = 0;
+  s.cacheTable[word + CS_LARGE_PAGES] = 0;
+  giveRoomBack(s, word);
+  store(s.cacheTable, word + CS_GENERATION, 0);
   return true;
 }
 
@@ -118,42 +142,64 @@ function sweepSpan(s: AreaState, sizeClass: number, a: Int32Array, w: number, ma
   const { state } = s.maps[index]!;
   const first = page * STATE_PER_PAGE;
   const end = first + (a[w + S_CLASS_NINIT]! >>> 16);
-  for (let at = first; at < end; at++) {
-    if (state[at] === mark && !giveSlot(s, sizeClass, index, page, at)) return false;
+  // With the last one the superblock may go, its span, and the segment with it: then none of this is ours to read.
+  let left = (a[w + S_NMAX_FCLASS]! & 0xffff) - (a[w + S_NALLOC_FIRST]! & 0xffff);
+  for (let at = first; at < end && left > 0; at++) {
+    if (state[at] !== mark) continue;
+    // A lock that stalls would stall again at the next superblock.
+    if (!giveSlot(s, sizeClass, index, page, at) || hasStalled(s)) return false;
+    left--;
   }
   return true;
 }
 
-/** Frees every large object with the mark of `slot`. */
-function sweepLarge(s: AreaState, slot: number, generation: number): boolean {
-  const word = cacheSlotWord(slot);
-  const found: { lo: number; hi: number; spanLo: number; spanHi: number }[] = [];
-  if (!lockPool(s, CLASS_LARGE)) return false;
+/** The span that {@link findLarge} has found, in words. */
+const FOUND = new Int32Array(2);
+
+/**
+ * Looks for a large object with this mark. Under the area lock.
+ *
+ * @returns 1 with its span in FOUND, 0 when there is none, -1 with `failure` set
+ */
+function findLarge(s: AreaState, mark: number): number {
   const head = listWord(CLASS_LARGE, 1);
-  let spanLo = s.ctl[head]!;
-  let spanHi = s.ctl[head + 1]!;
-  let whole = s.cacheTable[word + CS_GENERATION] === generation;
-  for (let steps = 0; whole && (spanLo | spanHi) !== 0; steps++) {
-    const a = segmentWords(s, spanHi >>> 8);
-    whole = a.length !== 0 && steps <= MAX_SPANS;
-    if (!whole) break;
-    const w = wordOf(spanLo, spanHi);
-    const lo = a[w + S_START]!;
-    const hi = a[w + S_START + 1]!;
-    whole = segmentWords(s, hi >>> 8).length !== 0;
-    const at = pageOf(lo, hi) * STATE_PER_PAGE;
-    if (whole && s.maps[hi >>> 8]!.state[at] === STATE_CACHED + slot) {
-      s.maps[hi >>> 8]!.state[at] = STATE_LIVE;
-      found.push({ lo, hi, spanLo, spanHi });
+  let lo = s.ctl[head]!;
+  let hi = s.ctl[head + 1]!;
+  for (let steps = 0; (lo | hi) !== 0; steps++) {
+    const a = segmentWords(s, hi >>> 8);
+    if (a.length === 0 || steps > MAX_SPANS) return -1;
+    const w = wordOf(lo, hi);
+    const startHi = a[w + S_START + 1]!;
+    if (segmentWords(s, startHi >>> 8).length === 0) return -1;
+    if (s.maps[startHi >>> 8]!.state[pageOf(a[w + S_START]!, startHi) * STATE_PER_PAGE] === mark) {
+      FOUND[0] = lo;
+      FOUND[1] = hi;
+      return 1;
     }
-    spanLo = a[w + S_NEXT]!;
-    spanHi = a[w + S_NEXT + 1]!;
+    lo = a[w + S_NEXT]!;
+    hi = a[w + S_NEXT + 1]!;
   }
-  if (whole) {
-    s.cacheTable[word + CS_LARGE_COUNT] = 0;
-    s.cacheTable[word + CS_LARGE_PAGES] = 0;
+  return 0;
+}
+
+/**
+ * Frees every large object with the mark of `slot`, then the slot is nobody's. Each one changes from marked to free under
+ * one hold of the area lock, so a sweeper that dies loses a span object at most.
+ */
+function sweepLarge(s: AreaState, slot: number, generation: number): boolean {
+  const mark = STATE_CACHED + slot;
+  // One more than a cache can hold: the last look finds none.
+  for (let n = 0; n <= CACHE_LARGE_OBJECTS; n++) {
+    if (!lockPool(s, CLASS_LARGE)) return false;
+    const left = isLeft(s, slot, generation);
+    const found = left ? findLarge(s, mark) : 0;
+    const done = found === 1 && releaseLarge(s, FOUND[0]!, FOUND[1]!);
+    const ended = left && found === 0 && endSlot(s, cacheSlotWord(slot));
+    unlockPool(s, CLASS_LARGE);
+    if (found === 0) return !left || ended;
+    if (!done) return false;
+    freeSpanObject(s, FOUND[0]!, FOUND[1]!);
+    if (hasStalled(s)) return false;
   }
-  unlockPool(s, CLASS_LARGE);
-  for (const one of found) if (!freeLarge(s, one.lo, one.hi, one.spanLo, one.spanHi)) whole = false;
-  return whole;
+  return false;
 }

@@ -8,14 +8,14 @@ import { allocateObject } from './allocate.js';
 import { ENTRY_POINTER_BITS, MAX_SEGMENTS } from './area-layout.js';
 import { makeRoom, refillAndTake } from './cache-exchange.js';
 import { giveLarge, takeLarge } from './cache-large.js';
-import { emptyCache } from './cache-life.js';
+import { emptyCache, hasCached } from './cache-life.js';
 import { sweepCaches } from './cache-sweep.js';
 import { cacheRoom, FAR_STATE, NO_STATE_KEPT, push, stateIndexOf, takeCached } from './cache.js';
 import { freeObject } from './free.js';
 import { explainBadPointer, isUnreachable } from './inspect.js';
 import { allocateLarge } from './large.js';
 import { sweepAttachments } from './attachments.js';
-import { checkForFreedSegments, lockArea, pageMapWord, segmentWords, unlockArea } from './mapping.js';
+import { checkForFreedSegments, hasStalled, lockArea, pageMapWord, segmentWords, unlockArea } from './mapping.js';
 import { objectClass, objectStateIndex } from './object-state.js';
 import { hiWord, loWord, pageOf } from './pointer.js';
 import { CLASS_LARGE, CLASS_SIZE } from './size-classes.js';
@@ -34,6 +34,11 @@ export function allocateSmall(s: AreaState, sizeClass: number): number {
     if (pointer !== 0) {
       s.hi = hiWord(pointer);
       return loWord(pointer);
+    }
+    // The batch was to be had as little as one object: another try would wait, or lose a span object (trap P9), once more.
+    if (s.failure !== 'none') {
+      s.hi = -1;
+      return reclaim(s) ? allocateObject(s, sizeClass) : 0;
     }
   }
   const lo = allocateObject(s, sizeClass);
@@ -56,19 +61,20 @@ export function allocatePages(s: AreaState, npages: number): number {
 /**
  * Memory has run out: gives back what this participant has cached, and what those have that are gone.
  *
- * @returns whether it is worth trying again
+ * @returns whether something came back, so that it is worth trying again
  */
 function reclaim(s: AreaState): boolean {
-  if (!s.caching || (s.failure !== 'memory' && s.failure !== 'dsm')) return false;
+  if (s.cacheTable.length === 0 || (s.failure !== 'memory' && s.failure !== 'dsm')) return false;
   const { failure } = s;
+  let any = s.caching && hasCached(s);
   emptyCache(s);
   if (lockArea(s)) {
     sweepAttachments(s, true);
     unlockArea(s);
+    any = sweepCaches(s) || any;
   }
-  sweepCaches(s);
   s.failure = failure;
-  return true;
+  return any;
 }
 
 /**
@@ -95,7 +101,10 @@ export function freeCached(s: AreaState, lo: number, hi: number, pointer: number
     const spanHi = a[map + 1]! & ENTRY_POINTER_BITS;
     return giveLarge(s, lo, hi, pointer, a[map]!, spanHi) || freeObject(s, lo, hi);
   }
-  if (cacheRoom(s.block, sizeClass) === 0 && !makeRoom(s, sizeClass)) return freeObject(s, lo, hi);
+  if (cacheRoom(s.block, sizeClass) === 0 && !makeRoom(s, sizeClass)) {
+    // A lock that has stalled would stall again.
+    return !hasStalled(s) && freeObject(s, lo, hi);
+  }
   s.maps[index]!.state[at] = s.mark;
   push(s, sizeClass, pointer, s.checks ? nearState(s, index, at) : NO_STATE_KEPT);
   return true;

@@ -76,40 +76,61 @@ function dropSpan(s: AreaState, lo: number, hi: number): 0 {
  * Frees the large object at (lo, hi) that the page map ascribes to the span at (spanLo, spanHi). Its segment stays,
  * even when it is then wholly free (trap P10).
  *
+ * @param expected its state: live, or the mark of the caller's cache
  * @returns false with `failure` set
  */
-export function freeLarge(s: AreaState, lo: number, hi: number, spanLo: number, spanHi: number): boolean {
+export function freeLarge(
+  s: AreaState,
+  lo: number,
+  hi: number,
+  spanLo: number,
+  spanHi: number,
+  expected: number = LIVE,
+): boolean {
   // The span may lie in a segment that this participant has not met yet.
   const sa = segmentWords(s, spanHi >>> 8);
   if (sa.length === 0 || !lockArea(s)) return false;
   if (s.ctl[FREED_COUNTER] !== s.freedSeen) checkForFreedSegmentsLocked(s);
   const index = hi >>> 8;
-  const page = pageOf(lo, hi);
   const a = s.maps[index]!.i32;
   const w = wordOf(spanLo, spanHi);
-  const map = pageMapWord(index) + 2 * page;
-  const state = s.maps[index]!.state;
-  const at = page * PER_PAGE;
+  const map = pageMapWord(index) + 2 * pageOf(lo, hi);
   // Until the lock was ours a second, wrong, free could have taken the object away: look again.
   const ours =
     a[map] === spanLo &&
     a[map + 1] === (spanHi | ENTRY_LARGE) &&
     sa[w + START] === lo &&
     sa[w + START + 1] === hi &&
-    state[at] === LIVE;
-  if (!ours || !canUnlink(s, sa, w)) {
-    unlockArea(s);
-    return ours ? false : explainBadPointer(s, fromWords(lo, hi));
-  }
+    s.maps[index]!.state[pageOf(lo, hi) * PER_PAGE] === expected;
+  const done = ours && releaseLarge(s, spanLo, spanHi);
+  unlockArea(s);
+  if (!ours) return explainBadPointer(s, fromWords(lo, hi));
+  // A span object that cannot go back now is lost, and counted by verify; the object itself is free.
+  if (done) freeSpanObject(s, spanLo, spanHi);
+  return done;
+}
+
+/**
+ * Gives the pages of the large object that the span at (lo, hi) describes back; the span object is the caller's then. Under
+ * the area lock. The segments of both are mapped.
+ *
+ * @returns false with `failure` set
+ */
+export function releaseLarge(s: AreaState, lo: number, hi: number): boolean {
+  const sa = s.maps[hi >>> 8]!.i32;
+  const w = wordOf(lo, hi);
+  if (!canUnlink(s, sa, w)) return false;
+  const startHi = sa[w + START + 1]!;
+  const page = pageOf(sa[w + START]!, startHi);
+  const index = startHi >>> 8;
+  const map = pageMapWord(index) + 2 * page;
+  const a = s.maps[index]!.i32;
   unlinkSpan(s, sa, w);
-  state[at] = FREED;
+  s.maps[index]!.state[page * PER_PAGE] = FREED;
   a[map] = 0;
   a[map + 1] = 0;
   const done = putPages(s, index, page, sa[w + NPAGES]!);
   // Where a neighbour cannot be mapped now, the segment stays in its old bin until the next free in it.
   if (done) rebin(s, index);
-  unlockArea(s);
-  // A span object that cannot go back now is lost, and counted by verify; the object itself is free.
-  freeSpanObject(s, spanLo, spanHi);
   return done;
 }

@@ -41,6 +41,11 @@ export function lockArea(s: AreaState): boolean {
   return false;
 }
 
+/** Tells whether the last failure is a lock that stalled: whoever has several things to do had better not try the next. */
+export function hasStalled(s: AreaState): boolean {
+  return s.failure === 'lock';
+}
+
 /** Releases the area lock. */
 export function unlockArea(s: AreaState): void {
   lwlockReleaseNewest(s.p, s.ctl, AREA_LOCK, s.ns);

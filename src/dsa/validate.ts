@@ -27,11 +27,13 @@ export interface DsaOptions {
   fallback?: boolean | undefined;
   /**
    * Participants keep free objects at hand, in caches of their own. Default false: then placement is that of PostgreSQL.
+   * In-place areas have none, whatever is said here.
    */
   cache?: boolean | undefined;
   /**
-   * A second free of an object that lies in a cache is found. Default true. False spares a look at the object's state in
-   * each call, and what a thread had cached that dies is lost then. Means nothing without `cache`.
+   * A second free of an object that lies in a cache is found, unless two threads free it at the same moment. Default true.
+   * False spares a look at the object's state in each call, and what a thread had cached that dies is lost then. Means
+   * nothing without `cache`.
    */
   checks?: boolean | undefined;
 }

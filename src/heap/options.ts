@@ -47,8 +47,8 @@ export interface HeapOptions {
    */
   cache?: boolean | undefined;
   /**
-   * A second free of an object is always found. Default true. With false, and `cache`, one that comes while the object lies
-   * in a cache is not, and what a thread had cached that is killed is lost.
+   * A second free of an object is found; with `cache`, unless two threads free it at the same moment. Default true. With
+   * false, and `cache`, none is that comes while the object lies in a cache, and what a thread had cached that is killed is lost.
    */
   checks?: boolean | undefined;
 }
