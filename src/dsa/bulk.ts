@@ -11,7 +11,8 @@
 
 import { growCache } from './cache-budget.js';
 import { giveList, LONGEST_HOLD, takeBatch } from './cache-exchange.js';
-import { cacheLimit, cacheRoom, giveMany, type Pointers, takeBackMany, takeMany, unmarkNear } from './cache.js';
+import { giveMany, type Pointers, takeBackMany, takeMany, unmarkNear } from './cache-many.js';
+import { cacheLimit, cacheRoom } from './cache.js';
 import { allocateSmall, allocatePages, freeCached } from './cached.js';
 import { freeObject } from './free.js';
 import { usableBytes } from './inspect.js';

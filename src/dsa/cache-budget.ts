@@ -60,8 +60,13 @@ export function giveRoomBack(s: AreaState, slot: number): void {
  */
 export function growCache(s: AreaState, sizeClass: number): boolean {
   const had = cacheLimit(s.block, sizeClass);
-  const wanted = had === 0 ? CACHE_FIRST[sizeClass]! : Math.min(2 * had, CACHE_OBJECTS[sizeClass]!);
-  if (wanted <= had || !grant(s, ((wanted - had) * CLASS_SIZE[sizeClass]!) / UNIT)) return false;
+  let wanted = had === 0 ? CACHE_FIRST[sizeClass]! : Math.min(2 * had, CACHE_OBJECTS[sizeClass]!);
+  if (wanted <= had) return false;
+  while (!grant(s, ((wanted - had) * CLASS_SIZE[sizeClass]!) / UNIT)) {
+    // In a tight heap a class begins with what there is. A stack of one would be empty or full with every call.
+    if (had > 0 || wanted < 4) return false;
+    wanted >>= 1;
+  }
   // Before the first mark: who takes back looks at classes that have a bottom.
   if (had === 0) {
     const bottom = bottomOf(s.block, sizeClass);

@@ -16,6 +16,7 @@ import {
   PAGEMAP_WORD_OTHER,
   S_CLASS_NINIT,
   S_NALLOC_FIRST,
+  S_NMAX_FCLASS,
   S_START,
 } from './area-layout.js';
 import { growCache } from './cache-budget.js';
@@ -26,15 +27,17 @@ import {
   cacheRoom,
   dropOldest,
   NO_STATE_KEPT,
-  type Pointers,
-  push,
+  setEntry,
+  setTop,
   stateIndexOf,
   takeCached,
+  topOf,
 } from './cache.js';
+import type { Pointers } from './cache-many.js';
 import { linkSlot, REFUSED } from './free.js';
 import { checkForFreedSegments, hasStalled, pageMapWord, segmentWords } from './mapping.js';
 import { fromWords, pageOf, wordOf } from './pointer.js';
-import { CLASS_RECIPROCAL, CLASS_SIZE, SLOT_SHIFT } from './size-classes.js';
+import { CLASS_DUE_AT, CLASS_RECIPROCAL, CLASS_SIZE, SLOT_SHIFT } from './size-classes.js';
 import { canMoveHead, listWord, lockPool, moveHead, unlockPool } from './spans.js';
 import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
 import { ensureActiveSuperblock, findActiveSuperblock } from './superblocks.js';
@@ -51,6 +54,10 @@ const PER_PAGE = STATE_PER_PAGE;
 const RECIPROCALS = CLASS_RECIPROCAL;
 const SHIFT = SLOT_SHIFT;
 const NOT_LINKED = REFUSED;
+const NALLOC_FIRST = S_NALLOC_FIRST;
+const NMAX_FCLASS = S_NMAX_FCLASS;
+const DUE_AT = CLASS_DUE_AT;
+const WORDS_4_GIB = 2 ** 30;
 const TWO_32 = 2 ** 32;
 /** Objects of a list that are served under a lock before others get their turn: some 50 µs. Lower: more locking. Higher: others wait longer. */
 export const LONGEST_HOLD = 4096;
@@ -128,12 +135,13 @@ function takeFromActive(
   const start = fromWords(startLo, startHi);
   const size = CLASS_SIZE[sizeClass]!;
   const mark = out === null ? s.mark : LIVE;
+  const top = topOf(s, sizeClass);
   let taken = 0;
   let k = counters >>> 16;
   for (; taken < most && k < initialized; taken++) {
     const next = state[first + k]!;
     state[first + k] = mark;
-    if (out === null) push(s, sizeClass, start + k * size, near < 0 ? near : near + k);
+    if (out === null) setEntry(top + taken + 1, start + k * size, near < 0 ? near : near + k);
     else out[from + taken] = start + k * size;
     k = next;
   }
@@ -143,12 +151,13 @@ function takeFromActive(
       // The last one first onto the stack, so that they are taken in ascending order.
       const fresh = out === null ? end - 1 - n : initialized + n;
       state[first + fresh] = mark;
-      if (out === null) push(s, sizeClass, start + fresh * size, near < 0 ? near : near + fresh);
+      if (out === null) setEntry(top + taken + n + 1, start + fresh * size, near < 0 ? near : near + fresh);
       else out[from + taken + n] = start + fresh * size;
     }
     a[w + S_CLASS_NINIT] = (a[w + S_CLASS_NINIT]! & 0xffff) | (end << 16);
     taken = most;
   }
+  if (out === null) setTop(s, sizeClass, top + taken);
   a[w + S_NALLOC_FIRST] = (free - taken) | (k << 16);
   if (taken === free) moveHead(s, sizeClass, 1, 3);
   if (taken < most) {
@@ -237,9 +246,18 @@ function giveOne(s: AreaState, sizeClass: number, pointer: number): boolean {
   if (state[at] !== s.mark) return true;
   const spanHi = entry & POINTER_BITS;
   const sa = segmentWords(s, spanHi >>> 8);
-  return (
-    sa.length !== 0 && linkSlot(s, sizeClass, sa, wordOf(spanLo, spanHi), spanLo, spanHi, state, at, k) !== NOT_LINKED
-  );
+  if (sa.length === 0) return false;
+  const w = (spanHi & 0xff) * WORDS_4_GIB + (spanLo >>> 2);
+  const counters = sa[w + NALLOC_FIRST]!;
+  const filing = sa[w + NMAX_FCLASS]!;
+  const free = (counters & 0xffff) + 1;
+  // Where nothing follows from it: neither full before nor empty now, nor due for another list. What linkSlot begins with.
+  if (free > 1 && free !== (filing & 0xffff) && free !== DUE_AT[sizeClass]) {
+    state[at] = counters >>> 16;
+    sa[w + NALLOC_FIRST] = free | (k << 16);
+    return true;
+  }
+  return linkSlot(s, sizeClass, sa, w, spanLo, spanHi, state, at, k) !== NOT_LINKED;
 }
 
 /**

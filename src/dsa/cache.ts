@@ -38,7 +38,6 @@ import {
   MAX_SMALL_SIZE,
   NUM_SIZE_CLASSES,
   SLOT_SHIFT,
-  SUPERBLOCK_SIZE,
 } from './size-classes.js';
 import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
 
@@ -56,8 +55,6 @@ const RECIPROCALS = CLASS_RECIPROCAL;
 const SHIFT = SLOT_SHIFT;
 const LIVE = STATE_LIVE;
 const PER_PAGE = STATE_PER_PAGE;
-const SUPERBLOCK = SUPERBLOCK_SIZE;
-const TWO_32 = 2 ** 32;
 
 /** Attachments of one thread that can have caches at a time; further ones go without. 100 KiB of address space each. */
 const BLOCKS = 32;
@@ -99,6 +96,13 @@ const MAPS = new Int32Array(BLOCKS * BLOCK_SEGMENTS);
 /** Large objects by block, the newest last: pointers and pages; their number is in `AreaState.largeCached`. */
 export const LARGE_POINTERS: Float64Array = new Float64Array(BLOCKS * CACHE_LARGE_OBJECTS);
 export const LARGE_PAGES: Int32Array = new Int32Array(BLOCKS * CACHE_LARGE_OBJECTS);
+
+/** The same for cache-many.ts. Under other names: V8 reads a constant that is itself exported from memory at every use. */
+export const CACHE_TOPS: Int32Array = TOPS;
+export const CACHE_LIMITS: Int32Array = LIMITS;
+export const CACHE_POINTERS: Float64Array = POINTERS;
+export const CACHE_STATES: Int32Array = STATES;
+export const CACHE_MAPS: Int32Array = MAPS;
 
 /** The state cannot be reached through the view of all states. */
 export const FAR_STATE = -1;
@@ -185,7 +189,19 @@ export function dropOldest(s: AreaState, sizeClass: number, n: number): void {
   setTop(s, sizeClass, top - n);
 }
 
-function setTop(s: AreaState, sizeClass: number, top: number): void {
+/** Index of the topmost entry of a stack: with {@link setEntry} and {@link setTop} for many at once. */
+export function topOf(s: AreaState, sizeClass: number): number {
+  return TOPS[s.classes + sizeClass]!;
+}
+
+/** Fills in an entry above the top of a stack. */
+export function setEntry(at: number, pointer: number, state: number): void {
+  POINTERS[at] = pointer;
+  STATES[at] = state;
+}
+
+/** Sets which entry of a stack is the topmost. */
+export function setTop(s: AreaState, sizeClass: number, top: number): void {
   TOPS[s.classes + sizeClass] = top;
   s.words[s.tops + sizeClass] = top;
 }
@@ -229,7 +245,7 @@ export function takeCached(s: AreaState, size: unknown): number {
 }
 
 /** Marks an object as live whose state the hot path cannot reach: on `buffers`, and beyond 4 GiB of a region. */
-function unmarkFar(s: AreaState, pointer: number, at: number): void {
+export function unmarkFar(s: AreaState, pointer: number, at: number): void {
   if (at === NOT_KEPT) return;
   if (s.listens && s.dsm.control[ATTENTION] !== s.dsm.attentionSeen) s.dsm.attend();
   setObjectState(s, pointer, LIVE);
@@ -286,113 +302,4 @@ export function giveUnchecked(s: AreaState, lo: number, hi: number, pointer: num
   TOPS[i] = top;
   words[s.tops + sizeClass] = top;
   return true;
-}
-
-/** A list of pointers that bulk calls fill or read. */
-export type Pointers = Float64Array | number[];
-
-/**
- * Takes up to `n` objects of a class from the cache: {@link takeCached} in a row.
- *
- * @param out gets the pointers, from index `from` on
- * @returns how many there were
- */
-export function takeMany(s: AreaState, sizeClass: number, out: Pointers, from: number, n: number): number {
-  const { states } = s;
-  const i = s.classes + sizeClass;
-  const top = TOPS[i]!;
-  const end = Math.max(top - n, bottomOf(s.block, sizeClass));
-  for (let entry = top; entry > end; entry--) {
-    const at = STATES[entry]!;
-    const pointer = POINTERS[entry]!;
-    out[from + top - entry] = pointer;
-    if (at >= 0) states[at] = LIVE;
-    else unmarkFar(s, pointer, at);
-  }
-  setTop(s, sizeClass, end);
-  return top - end;
-}
-
-/** What {@link locate} found besides its result: class, pointer to the superblock, index of the state of its slot 0. */
-let located = 0;
-let blockStart = 0;
-let blockState = 0;
-
-/** Index of the state of the object at a pointer, for bulk calls; -1 when the hot path does not reach it, or it is no start of one. */
-function locate(s: AreaState, pointer: number): number {
-  const lo = pointer | 0;
-  const hi = (pointer * (1 / TWO_32)) | 0;
-  const index = hi >>> 8;
-  if (index >= SEGMENTS || hi * TWO_32 + (lo >>> 0) !== pointer) return -1;
-  const g = s.mapsAt + (index << 2);
-  const page = ((hi & 0xff) << 20) | (lo >>> 12);
-  if (page >= MAPS[g + 1]!) return -1;
-  const entry = s.words[MAPS[g]! + 2 * page]!;
-  const sizeClass = (entry >>> CLASS_SHIFT) & CLASS_MASK;
-  if (sizeClass < 2) return -1;
-  const inBlock = entry >>> PAGE_SHIFT;
-  const distance = (inBlock << 12) | (lo & 0xfff);
-  const k = imul(distance >>> 3, RECIPROCALS[sizeClass]!) >>> SHIFT;
-  located = sizeClass;
-  blockStart = pointer - distance;
-  blockState = MAPS[g + 2]! + imul(page - inBlock, PER_PAGE);
-  return imul(k, SIZES[sizeClass]!) === distance ? blockState + k : -1;
-}
-
-/**
- * Puts live objects into the cache, in order: {@link giveCached} in a row, for areas with checks. What belongs to a
- * superblock is looked up once for all objects in a row that lie in it.
- *
- * @param from index of the first
- * @param n index behind the last
- * @param place false to mark them only, not to put them on the stacks
- * @returns the index of the first that was not taken, for any of the reasons given there; `n` when all were
- */
-export function giveMany(s: AreaState, pointers: Pointers, from: number, n: number, place: boolean): number {
-  const { words, states, mark } = s;
-  if (words[s.counter] !== s.freedSeen) return from;
-  let j = from;
-  while (j < n) {
-    if (locate(s, pointers[j]!) < 0) return j;
-    const first = blockStart;
-    const firstState = blockState;
-    const size = SIZES[located]!;
-    const reciprocal = RECIPROCALS[located]!;
-    const i = s.classes + located;
-    let top = TOPS[i]!;
-    const limit = place ? LIMITS[i]! : top + n;
-    let good = true;
-    while (j < n) {
-      const pointer = pointers[j]!;
-      const distance = pointer - first;
-      if (!(distance >= 0 && distance < SUPERBLOCK)) break;
-      const k = imul(distance >>> 3, reciprocal) >>> SHIFT;
-      const at = firstState + k;
-      good = imul(k, size) === distance && states[at] === LIVE && top < limit;
-      if (!good) break;
-      states[at] = mark;
-      j++;
-      if (!place) continue;
-      top++;
-      POINTERS[top] = pointer;
-      STATES[top] = at;
-    }
-    TOPS[i] = top;
-    words[s.tops + located] = top;
-    if (!good) return j;
-  }
-  return n;
-}
-
-/** Takes the first `n` of {@link giveMany} back, which nothing has been done to since. */
-export function takeBackMany(s: AreaState, pointers: Pointers, n: number): void {
-  for (let j = n - 1; j >= 0; j--) {
-    s.states[locate(s, pointers[j]!)] = LIVE;
-    setTop(s, located, TOPS[s.classes + located]! - 1);
-  }
-}
-
-/** Makes an object that {@link giveMany} has marked live again. */
-export function unmarkNear(s: AreaState, pointer: number): void {
-  s.states[locate(s, pointer)] = LIVE;
 }
