@@ -32,6 +32,8 @@ const LIVE = STATE_LIVE;
 const PER_PAGE = STATE_PER_PAGE;
 const SUPERBLOCK = SUPERBLOCK_SIZE;
 const TWO_32 = 2 ** 32;
+/** As in cache.ts. */
+const SEGMENT_SHIFT = 3;
 const tops = CACHE_TOPS;
 const limits = CACHE_LIMITS;
 const entries = CACHE_POINTERS;
@@ -74,7 +76,7 @@ function locate(s: AreaState, pointer: number): number {
   const hi = (pointer * (1 / TWO_32)) | 0;
   const index = hi >>> 8;
   if (index >= SEGMENTS || hi * TWO_32 + (lo >>> 0) !== pointer) return -1;
-  const g = s.mapsAt + (index << 2);
+  const g = s.mapsAt + (index << SEGMENT_SHIFT);
   const page = ((hi & 0xff) << 20) | (lo >>> 12);
   if (page >= maps[g + 1]!) return -1;
   const entry = s.words[maps[g]! + 2 * page]!;

@@ -42,6 +42,7 @@ import {
 import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
 
 const imul = Math.imul;
+const TWO_32 = 2 ** 32;
 const ATTENTION = ATTENTION_WORD;
 const CLASSES = NUM_SIZE_CLASSES;
 const SEGMENTS = MAX_SEGMENTS;
@@ -63,8 +64,9 @@ export const NO_BLOCK = 0;
 
 /** From one block to the next in the tables by class; a power of two above the number of classes. */
 const PER_BLOCK = 64;
-/** From one block to the next in the table of segments, and from one segment to the next in a block. */
-const SEGMENT_WORDS = 4;
+/** From one segment to the next in the table of segments; a power of two. */
+const SEGMENT_SHIFT = 3;
+const SEGMENT_WORDS = 1 << SEGMENT_SHIFT;
 const BLOCK_SEGMENTS = SEGMENTS * SEGMENT_WORDS;
 
 /**
@@ -91,7 +93,7 @@ const LIMITS = new Int32Array(BLOCKS * PER_BLOCK);
 /** The stacks: pointers, and where each one's state is: index in the view of all states, or below 0. */
 const POINTERS = new Float64Array(BLOCKS * ENTRIES);
 const STATES = new Int32Array(BLOCKS * ENTRIES);
-/** By block and segment: word of the page map's class bits for page 0, pages, index of the state of page 0. */
+/** By block and segment: word of the page map's class bits for page 0, pages, index of the state of page 0, first word, first usable page. */
 const MAPS = new Int32Array(BLOCKS * BLOCK_SEGMENTS);
 /** Large objects by block, the newest last: pointers and pages; their number is in `AreaState.largeCached`. */
 export const LARGE_POINTERS: Float64Array = new Float64Array(BLOCKS * CACHE_LARGE_OBJECTS);
@@ -206,13 +208,42 @@ export function setTop(s: AreaState, sizeClass: number, top: number): void {
   s.words[s.tops + sizeClass] = top;
 }
 
-/** Lets the hot path reach objects in a segment: see MAPS. `pages` 0 when it cannot. */
-export function noteSegment(block: number, index: number, mapWord: number, pages: number, firstState: number): void {
+/** What the hot path knows of a segment; see MAPS. `pages` 0 when it is not to look there. */
+export interface NearSegment {
+  readonly mapWord: number;
+  readonly pages: number;
+  readonly firstState: number;
+  readonly firstWord: number;
+  readonly metaPages: number;
+}
+
+/** Lets the hot path reach objects in a segment. */
+export function noteSegment(block: number, index: number, segment: NearSegment): void {
   if (block === NO_BLOCK) return;
   const g = block * BLOCK_SEGMENTS + index * SEGMENT_WORDS;
-  MAPS[g] = mapWord;
-  MAPS[g + 1] = pages;
-  MAPS[g + 2] = firstState;
+  MAPS[g] = segment.mapWord;
+  MAPS[g + 1] = segment.pages;
+  MAPS[g + 2] = segment.firstState;
+  MAPS[g + 3] = segment.firstWord;
+  MAPS[g + 4] = segment.metaPages;
+}
+
+/**
+ * Index in `s.words` of the word at `offset` bytes from a pointer: what reads and writes of numbers begin with.
+ *
+ * @param pointer @param offset anything
+ * @returns -1 where the hot path does not reach, or something is wrong with them
+ */
+export function wordAt(s: AreaState, pointer: unknown, offset: unknown): number {
+  if (typeof pointer !== 'number' || typeof offset !== 'number') return -1;
+  const lo = pointer | 0;
+  const hi = (pointer * (1 / TWO_32)) | 0;
+  // Within the first 2 GiB of a segment, so that the sum below is a small integer.
+  if (hi * TWO_32 + lo !== pointer || lo < 0 || (hi & 0xff) !== 0 || hi >>> 18 !== 0) return -1;
+  const at = lo + offset;
+  const g = s.mapsAt + ((hi >>> 8) << SEGMENT_SHIFT);
+  const known = lo >>> 12 >= MAPS[g + 4]! && at >>> 12 < MAPS[g + 1]! && offset >>> 0 === offset && (at & 3) === 0;
+  return known && s.words[s.counter] === s.freedSeen ? MAPS[g + 3]! + (at >>> 2) : -1;
 }
 
 /** Index of the state of slot 0 of the superblock that begins at a page, or FAR_STATE. */
@@ -263,7 +294,7 @@ export function giveCached(s: AreaState, lo: number, hi: number, pointer: number
   const { words } = s;
   const index = hi >>> 8;
   if (index >= SEGMENTS || words[s.counter] !== s.freedSeen) return false;
-  const g = s.mapsAt + (index << 2);
+  const g = s.mapsAt + (index << SEGMENT_SHIFT);
   const page = ((hi & 0xff) << 20) | (lo >>> 12);
   if (page >= MAPS[g + 1]!) return false;
   const entry = words[MAPS[g]! + 2 * page]!;
@@ -289,7 +320,7 @@ export function giveUnchecked(s: AreaState, lo: number, hi: number, pointer: num
   const { words } = s;
   const index = hi >>> 8;
   if (index >= SEGMENTS || words[s.counter] !== s.freedSeen) return false;
-  const g = s.mapsAt + (index << 2);
+  const g = s.mapsAt + (index << SEGMENT_SHIFT);
   const page = ((hi & 0xff) << 20) | (lo >>> 12);
   if (page >= MAPS[g + 1]!) return false;
   const sizeClass = (words[MAPS[g]! + 2 * page]! >>> CLASS_SHIFT) & CLASS_MASK;

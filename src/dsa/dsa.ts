@@ -3,7 +3,7 @@
 export { DsaArea } from './area.js';
 export { DSA_ALLOC_HUGE, DSA_ALLOC_NO_OOM, DSA_ALLOC_ZERO } from './area-objects.js';
 export type { Pointers } from './cache-many.js';
-export { takeCached } from './cache.js';
+export { takeCached, wordAt } from './cache.js';
 export { areaSegments } from './area-handles.js';
 export { DEFAULT_INIT_SEGMENT_SIZE, MAX_SEGMENT_SIZE, MAX_SEGMENTS, MIN_SEGMENT_SIZE } from './area-layout.js';
 export type { AreaSegment } from './dump.js';

@@ -32,6 +32,7 @@ import {
   SEGMENTS_PER_SIZE,
   SIZE_BITS,
 } from './area-layout.js';
+import { noteMapping } from './cache-map.js';
 import { checkForFreedSegmentsLocked, installSegment, segmentMagic, segmentWords, unmapSegment } from './mapping.js';
 import { MAX_SMALL_SIZE, PAGE_SIZE, PAGES_PER_SUPERBLOCK } from './size-classes.js';
 import { type AreaState, STATE_BYTES_PER_PAGE } from './state.js';
@@ -298,6 +299,8 @@ function enroll(s: AreaState, index: number, segment: DsmSegment, { size, metaPa
   st64(a, H_USABLE, usable);
   st64(a, H_SIZE, size);
   a[H_FREED] = 0;
+  // Once more, now that the header says where its usable pages begin.
+  noteMapping(s, index);
   const fpm = s.fpm[index]!;
   fpm.initialize();
   if (!putPages(s, index, metaPages, usable)) return NO_SEGMENT;

@@ -8,6 +8,7 @@
 
 import { load, store } from '#atomic';
 import { SharedHeapError } from '../errors/errors.js';
+import { wordAt } from '../dsa/dsa.js';
 import type { DsaPointer } from '../layout/layout.js';
 import { HeapMemory, LAST_SEGMENT, POINTER_END, SPAN } from './memory.js';
 import type { Kind } from './segment-views.js';
@@ -161,6 +162,9 @@ export abstract class HeapNumbers extends HeapMemory {
 
   /** Reads a 32-bit signed number. See {@link HeapNumbers}. */
   i32(ptr: Pointer, offset = 0): number {
+    const s = this.fast;
+    const near = s === null ? -1 : wordAt(s, ptr, offset);
+    if (near >= 0) return s!.words[near]!;
     const at = this.locate(ptr, offset);
     if (at >= 0) {
       const view = this.views[(ptr / SPAN) & LAST_SEGMENT]!.i32;
@@ -173,6 +177,12 @@ export abstract class HeapNumbers extends HeapMemory {
   /** Stores a 32-bit signed number: -2^31 .. 2^31 - 1. See {@link HeapNumbers}. */
   setI32(ptr: Pointer, offset: number, value: number): void {
     if (typeof value !== 'number' || (value | 0) !== value) refuse('i32', value);
+    const s = this.fast;
+    const near = s === null ? -1 : wordAt(s, ptr, offset);
+    if (near >= 0) {
+      s!.words[near] = value;
+      return;
+    }
     const at = this.locate(ptr, offset);
     if (at >= 0) {
       const view = this.views[(ptr / SPAN) & LAST_SEGMENT]!.i32;
@@ -187,6 +197,9 @@ export abstract class HeapNumbers extends HeapMemory {
 
   /** Reads a 32-bit unsigned number. See {@link HeapNumbers}. */
   u32(ptr: Pointer, offset = 0): number {
+    const s = this.fast;
+    const near = s === null ? -1 : wordAt(s, ptr, offset);
+    if (near >= 0) return s!.words[near]! >>> 0;
     const at = this.locate(ptr, offset);
     if (at >= 0) {
       const view = this.views[(ptr / SPAN) & LAST_SEGMENT]!.u32;
@@ -199,6 +212,12 @@ export abstract class HeapNumbers extends HeapMemory {
   /** Stores a 32-bit unsigned number: 0 .. 2^32 - 1. See {@link HeapNumbers}. */
   setU32(ptr: Pointer, offset: number, value: number): void {
     if (typeof value !== 'number' || value >>> 0 !== value) refuse('u32', value);
+    const s = this.fast;
+    const near = s === null ? -1 : wordAt(s, ptr, offset);
+    if (near >= 0) {
+      s!.words[near] = value;
+      return;
+    }
     const at = this.locate(ptr, offset);
     if (at >= 0) {
       const view = this.views[(ptr / SPAN) & LAST_SEGMENT]!.u32;
