@@ -19,7 +19,7 @@ import { lwlockAcquireExclusive, lwlockReleaseNewest } from '../sync/sync.js';
 import { C_HANDLE, C_LIMIT, C_PINNED, C_REFCNT, MAX_ALLOC_SIZE } from './area-layout.js';
 import { closedError } from './area-open.js';
 import { emptyCache } from './cache-life.js';
-import { sweepCaches } from './cache-sweep.js';
+import { sweepGone } from './cache-sweep.js';
 import { giveCached, giveUnchecked, takeCached } from './cache.js';
 import { allocatePages, allocateSmall, freeCached } from './cached.js';
 import { AreaReports } from './area-reports.js';
@@ -290,12 +290,15 @@ export class DsaArea extends AreaReports {
     return typeof pointer === 'number' && usableBytes(s, pointer) !== 0;
   }
 
-  /** Gives superblocks that hold no object back, and segments that this empties. Follows dsa_trim. */
+  /**
+   * Gives what this participant has cached back, and what those had that are gone; then superblocks that hold no object,
+   * and segments that this empties. Follows dsa_trim.
+   */
   trim(): void {
     const s = this.open();
     s.failure = 'none';
     if (!emptyCache(s)) throw areaError(s, 'trim');
-    sweepCaches(s);
+    sweepGone(s);
     for (let c = NUM_SIZE_CLASSES - 1; c >= CLASS_BLOCK_OF_SPANS; c--) {
       if (c === CLASS_LARGE) continue;
       if (lwlockAcquireExclusive(s.p, s.ctl, poolWord(c), s.ns) === 0) {

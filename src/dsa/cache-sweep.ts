@@ -13,6 +13,7 @@
 
 import { load, store } from '#atomic';
 import { FULLNESS_CLASSES, S_CLASS_NINIT, S_NEXT, S_START } from './area-layout.js';
+import { sweepAttachments } from './attachments.js';
 import { giveRoomBack } from './cache-budget.js';
 import { giveSlot } from './cache-exchange.js';
 import {
@@ -59,6 +60,19 @@ export function sweepCaches(s: AreaState): boolean {
     if (s.attachments[slot] !== generation) any = takeBackCache(s, slot, generation) || any;
   }
   return any;
+}
+
+/**
+ * {@link sweepCaches} after a look at who is gone. The thread holds no lock of the area; each participant of another thread
+ * costs a question to the system. Nothing is done in areas without caches.
+ */
+export function sweepGone(s: AreaState): void {
+  if (s.cacheTable.length === 0) return;
+  if (lockArea(s)) {
+    sweepAttachments(s);
+    unlockArea(s);
+  }
+  sweepCaches(s);
 }
 
 /** Takes back what the participant of this generation has left in its cache. False with `failure` set when something stays. */

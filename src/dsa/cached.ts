@@ -9,13 +9,12 @@ import { ENTRY_POINTER_BITS, MAX_SEGMENTS } from './area-layout.js';
 import { makeRoom, refillAndTake } from './cache-exchange.js';
 import { giveLarge, takeLarge } from './cache-large.js';
 import { emptyCache } from './cache-life.js';
-import { sweepCaches } from './cache-sweep.js';
+import { sweepGone } from './cache-sweep.js';
 import { cacheRoom, FAR_STATE, NO_STATE_KEPT, push, stateIndexOf, takeCached } from './cache.js';
 import { freeObject } from './free.js';
 import { explainBadPointer, isUnreachable } from './inspect.js';
 import { allocateLarge } from './large.js';
-import { sweepAttachments } from './attachments.js';
-import { checkForFreedSegments, lockArea, pageMapWord, segmentWords, unlockArea } from './mapping.js';
+import { checkForFreedSegments, pageMapWord, segmentWords } from './mapping.js';
 import { objectClass, objectStateIndex } from './object-state.js';
 import { hiWord, loWord, pageOf } from './pointer.js';
 import { CLASS_LARGE } from './size-classes.js';
@@ -59,14 +58,10 @@ export function allocatePages(s: AreaState, npages: number): number {
  * @returns whether it is worth trying again
  */
 function reclaim(s: AreaState): boolean {
-  if (!s.caching || (s.failure !== 'memory' && s.failure !== 'dsm')) return false;
+  if (s.cacheTable.length === 0 || (s.failure !== 'memory' && s.failure !== 'dsm')) return false;
   const { failure } = s;
   emptyCache(s);
-  if (lockArea(s)) {
-    sweepAttachments(s);
-    unlockArea(s);
-  }
-  sweepCaches(s);
+  sweepGone(s);
   s.failure = failure;
   return true;
 }
