@@ -16,7 +16,7 @@ import {
   CS_LARGE_PAGES,
 } from './cache-layout.js';
 import { LARGE_PAGES, LARGE_POINTERS } from './cache.js';
-import { freeLarge } from './large.js';
+import { STUCK, takeBackLarge } from './large.js';
 import { pageMapWord, segmentWords } from './mapping.js';
 import { hiWord, loWord, pageOf, wordOf } from './pointer.js';
 import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
@@ -111,17 +111,18 @@ function freeOldest(s: AreaState): boolean {
   return true;
 }
 
-/** Frees a large object that has this participant's mark. False with `failure` set; the mark then stays. */
+/**
+ * Frees a large object that has this participant's mark; the mark stays until its pages go, so that a thread that dies
+ * here loses nothing. False with `failure` set; it then stays.
+ */
 function freeMarked(s: AreaState, pointer: number): boolean {
   const hi = hiWord(pointer);
   const lo = loWord(pointer);
   const words = segmentWords(s, hi >>> 8);
   if (words.length === 0) return false;
   const map = pageMapWord(hi >>> 8) + 2 * pageOf(lo, hi);
-  setState(s, pointer, STATE_LIVE);
-  if (freeLarge(s, lo, hi, words[map]!, words[map + 1]! & ENTRY_POINTER_BITS)) return true;
-  setState(s, pointer, s.mark);
-  return false;
+  // Not there: two threads freed it at the same moment, and the other one has it.
+  return takeBackLarge(s, lo, hi, words[map]!, words[map + 1]! & ENTRY_POINTER_BITS, s.mark) !== STUCK;
 }
 
 /** Gives all of them back. False with `failure` set when something stays. */

@@ -16,6 +16,7 @@ import { FULLNESS_CLASSES, S_CLASS_NINIT, S_NEXT, S_START } from './area-layout.
 import { sweepAttachments } from './attachments.js';
 import { giveRoomBack } from './cache-budget.js';
 import { giveSlot } from './cache-exchange.js';
+import { freeSpanObject } from './free.js';
 import {
   CacheControl,
   CacheSlot,
@@ -26,12 +27,12 @@ import {
   CS_TOPS,
   STATE_CACHED,
 } from './cache-layout.js';
-import { freeLarge } from './large.js';
+import { FREE, unlinkLarge } from './large.js';
 import { checkForFreedSegments, lockArea, segmentWords, unlockArea } from './mapping.js';
 import { pageOf, wordOf } from './pointer.js';
 import { CLASS_LARGE, NUM_SIZE_CLASSES } from './size-classes.js';
 import { listWord, lockPool, unlockPool } from './spans.js';
-import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
+import { type AreaState, STATE_PER_PAGE } from './state.js';
 
 /** Spans that a walk may meet before the list must be a circle. */
 const MAX_SPANS = 2 ** 28;
@@ -138,36 +139,43 @@ function sweepSpan(s: AreaState, sizeClass: number, a: Int32Array, w: number, ma
   return true;
 }
 
-/** Frees every large object with the mark of `slot`. */
+/** Frees every large object with the mark of `slot`. False with `failure` set when some may stay. */
 function sweepLarge(s: AreaState, slot: number, generation: number): boolean {
   const word = cacheSlotWord(slot);
-  const found: { lo: number; hi: number; spanLo: number; spanHi: number }[] = [];
+  const spans: number[] = [];
   if (!lockPool(s, CLASS_LARGE)) return false;
-  const head = listWord(CLASS_LARGE, 1);
-  let spanLo = s.ctl[head]!;
-  let spanHi = s.ctl[head + 1]!;
-  let whole = s.cacheTable[word + CS_GENERATION] === generation;
-  for (let steps = 0; whole && (spanLo | spanHi) !== 0; steps++) {
-    const a = segmentWords(s, spanHi >>> 8);
-    whole = a.length !== 0 && steps <= MAX_SPANS;
-    if (!whole) break;
-    const w = wordOf(spanLo, spanHi);
-    const lo = a[w + S_START]!;
-    const hi = a[w + S_START + 1]!;
-    whole = segmentWords(s, hi >>> 8).length !== 0;
-    const at = pageOf(lo, hi) * STATE_PER_PAGE;
-    if (whole && s.maps[hi >>> 8]!.state[at] === STATE_CACHED + slot) {
-      s.maps[hi >>> 8]!.state[at] = STATE_LIVE;
-      found.push({ lo, hi, spanLo, spanHi });
-    }
-    spanLo = a[w + S_NEXT]!;
-    spanHi = a[w + S_NEXT + 1]!;
-  }
+  const whole = s.cacheTable[word + CS_GENERATION] === generation && sweepLargeList(s, STATE_CACHED + slot, spans);
   if (whole) {
     s.cacheTable[word + CS_LARGE_COUNT] = 0;
     s.cacheTable[word + CS_LARGE_PAGES] = 0;
   }
   unlockPool(s, CLASS_LARGE);
-  for (const one of found) if (!freeLarge(s, one.lo, one.hi, one.spanLo, one.spanHi)) whole = false;
+  for (let i = 0; i < spans.length; i += 2) freeSpanObject(s, spans[i]!, spans[i + 1]!);
   return whole;
+}
+
+/** Walks the list of large objects. Under the area lock; the spans of what was freed are collected, for they are freed without it. */
+function sweepLargeList(s: AreaState, mark: number, spans: number[]): boolean {
+  const head = listWord(CLASS_LARGE, 1);
+  let spanLo = s.ctl[head]!;
+  let spanHi = s.ctl[head + 1]!;
+  for (let steps = 0; (spanLo | spanHi) !== 0; steps++) {
+    const a = segmentWords(s, spanHi >>> 8);
+    if (a.length === 0 || steps > MAX_SPANS) return false;
+    const w = wordOf(spanLo, spanHi);
+    const lo = a[w + S_START]!;
+    const hi = a[w + S_START + 1]!;
+    // Before the span is taken off the list.
+    const nextLo = a[w + S_NEXT]!;
+    const nextHi = a[w + S_NEXT + 1]!;
+    if (segmentWords(s, hi >>> 8).length === 0) return false;
+    if (s.maps[hi >>> 8]!.state[pageOf(lo, hi) * STATE_PER_PAGE] === mark) {
+      const outcome = unlinkLarge(s, lo, hi, spanLo, spanHi, mark);
+      if (outcome < FREE) return false;
+      spans.push(spanLo, spanHi);
+    }
+    spanLo = nextLo;
+    spanHi = nextHi;
+  }
+  return true;
 }

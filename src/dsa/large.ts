@@ -72,6 +72,16 @@ function dropSpan(s: AreaState, lo: number, hi: number): 0 {
   return 0;
 }
 
+/* Outcomes of unlinkLarge and takeBackLarge. */
+/** It was not there, or not in the expected state: somebody else has it, or had it. Nothing was changed. */
+export const NOT_THERE = 0;
+/** A segment could not be mapped, or the lock stalled; `failure` says which. Nothing was changed. */
+export const STUCK = 1;
+/** It is free. */
+export const FREE = 2;
+/** It is free, but its pages could not be given back: the page manager is damaged, as `failure` says. */
+export const DAMAGED = 3;
+
 /**
  * Frees the large object at (lo, hi) that the page map ascribes to the span at (spanLo, spanHi). Its segment stays,
  * even when it is then wholly free (trap P10).
@@ -79,37 +89,61 @@ function dropSpan(s: AreaState, lo: number, hi: number): 0 {
  * @returns false with `failure` set
  */
 export function freeLarge(s: AreaState, lo: number, hi: number, spanLo: number, spanHi: number): boolean {
+  const outcome = takeBackLarge(s, lo, hi, spanLo, spanHi, LIVE);
+  return outcome === NOT_THERE ? explainBadPointer(s, fromWords(lo, hi)) : outcome === FREE;
+}
+
+/** {@link freeLarge} of an object whose state is `state`: live, or the mark of a cache. The outcome is one of those above. */
+export function takeBackLarge(
+  s: AreaState,
+  lo: number,
+  hi: number,
+  spanLo: number,
+  spanHi: number,
+  state: number,
+): number {
   // The span may lie in a segment that this participant has not met yet.
-  const sa = segmentWords(s, spanHi >>> 8);
-  if (sa.length === 0 || !lockArea(s)) return false;
+  if (segmentWords(s, spanHi >>> 8).length === 0 || !lockArea(s)) return STUCK;
   if (s.ctl[FREED_COUNTER] !== s.freedSeen) checkForFreedSegmentsLocked(s);
+  const outcome = unlinkLarge(s, lo, hi, spanLo, spanHi, state);
+  unlockArea(s);
+  // A span object that cannot go back now is lost, and counted by verify; the object itself is free.
+  if (outcome >= FREE) freeSpanObject(s, spanLo, spanHi);
+  return outcome;
+}
+
+/** {@link takeBackLarge} under the area lock; the span object stays, for the caller to free without the lock. */
+export function unlinkLarge(
+  s: AreaState,
+  lo: number,
+  hi: number,
+  spanLo: number,
+  spanHi: number,
+  state: number,
+): number {
   const index = hi >>> 8;
   const page = pageOf(lo, hi);
+  const sa = s.maps[spanHi >>> 8]!.i32;
   const a = s.maps[index]!.i32;
   const w = wordOf(spanLo, spanHi);
   const map = pageMapWord(index) + 2 * page;
-  const state = s.maps[index]!.state;
+  const states = s.maps[index]!.state;
   const at = page * PER_PAGE;
   // Until the lock was ours a second, wrong, free could have taken the object away: look again.
-  const ours =
+  const there =
     a[map] === spanLo &&
     a[map + 1] === (spanHi | ENTRY_LARGE) &&
     sa[w + START] === lo &&
     sa[w + START + 1] === hi &&
-    state[at] === LIVE;
-  if (!ours || !canUnlink(s, sa, w)) {
-    unlockArea(s);
-    return ours ? false : explainBadPointer(s, fromWords(lo, hi));
-  }
+    states[at] === state;
+  if (!there) return NOT_THERE;
+  if (!canUnlink(s, sa, w)) return STUCK;
   unlinkSpan(s, sa, w);
-  state[at] = FREED;
+  states[at] = FREED;
   a[map] = 0;
   a[map + 1] = 0;
-  const done = putPages(s, index, page, sa[w + NPAGES]!);
+  if (!putPages(s, index, page, sa[w + NPAGES]!)) return DAMAGED;
   // Where a neighbour cannot be mapped now, the segment stays in its old bin until the next free in it.
-  if (done) rebin(s, index);
-  unlockArea(s);
-  // A span object that cannot go back now is lost, and counted by verify; the object itself is free.
-  freeSpanObject(s, spanLo, spanHi);
-  return done;
+  rebin(s, index);
+  return FREE;
 }
