@@ -103,7 +103,6 @@ export const AREA_AGREED: readonly string[] = [
   'dsa_area_span',
   'dsa_area_pool',
   'dsa_area_control',
-  'dsa_cache_control',
   'dsa_cache_slot',
 ];
 /** Hash over them. */

@@ -14,12 +14,11 @@
 import { load, store } from '#atomic';
 import { FULLNESS_CLASSES, S_CLASS_NINIT, S_NEXT, S_START } from './area-layout.js';
 import { sweepAttachments } from './attachments.js';
-import { giveRoomBack } from './cache-budget.js';
+import { cacheSlots, giveRoomBack } from './cache-budget.js';
 import { giveSlot } from './cache-exchange.js';
 import { freeSpanObject } from './free.js';
 import {
-  CacheControl,
-  CacheSlot,
+  cacheSlotWord,
   CS_BOTTOMS,
   CS_GENERATION,
   CS_LARGE_COUNT,
@@ -36,16 +35,6 @@ import { type AreaState, STATE_PER_PAGE } from './state.js';
 
 /** Spans that a walk may meet before the list must be a circle. */
 const MAX_SPANS = 2 ** 28;
-
-/** Word of the cache slot of participant slot `slot`. */
-export function cacheSlotWord(slot: number): number {
-  return (CacheControl.SIZEOF + slot * CacheSlot.SIZEOF) / 4;
-}
-
-/** Number of cache slots in the area's table. */
-export function cacheSlots(s: AreaState): number {
-  return s.cacheTable.length === 0 ? 0 : Math.min(s.attachments.length, s.dsm.table.highWater());
-}
 
 /**
  * Takes back the caches of all participants that are not attached any more. Who is gone without leaving counts as attached

@@ -4,10 +4,10 @@
  */
 
 import { expect, onTestFinished } from 'vitest';
-import { cacheBound } from '../../dist/dsa/cache-budget.js';
+import { cacheBound, grantedRoom } from '../../dist/dsa/cache-budget.js';
 import {
   CACHE_OBJECTS,
-  CacheControl,
+  cacheSlotWord,
   CS_BOTTOMS,
   CS_GENERATION,
   CS_GRANTED,
@@ -16,7 +16,6 @@ import {
   CS_TOPS,
 } from '../../dist/dsa/cache-layout.js';
 import { abandonCache } from '../../dist/dsa/cache-life.js';
-import { cacheSlotWord } from '../../dist/dsa/cache-sweep.js';
 import { bottomOf, cachedCount, cachedPointer, cacheLimit, cacheRoom } from '../../dist/dsa/cache.js';
 import { DsaArea, type DsaOptions } from '../../dist/dsa/dsa.js';
 import { objectStateIndex } from '../../dist/dsa/object-state.js';
@@ -80,8 +79,7 @@ export function slotOf(area: DsaArea, slot: number = area.state.p.slot): SlotVie
 
 /** Bytes of room that all caches have been granted together. */
 export function grantedBytes(area: DsaArea): number {
-  const { cacheTable } = area.state;
-  return cacheTable.length === 0 ? 0 : cacheTable[CacheControl.granted / 4]! * 8;
+  return grantedRoom(area.state) * 8;
 }
 
 /** Bytes of room that they may have together. */

@@ -7,9 +7,10 @@
  * a thread that is known to be gone.
  */
 
-import { cacheSlotWord, sweepGone } from '../../dist/dsa/cache-sweep.js';
+import { sweepGone } from '../../dist/dsa/cache-sweep.js';
+import { grantedRoom } from '../../dist/dsa/cache-budget.js';
 import { abandonCache } from '../../dist/dsa/cache-life.js';
-import { CacheControl, CS_GENERATION, CS_GRANTED } from '../../dist/dsa/cache-layout.js';
+import { cacheSlotWord, CS_GENERATION, CS_GRANTED } from '../../dist/dsa/cache-layout.js';
 import { DsaArea } from '../../dist/dsa/dsa.js';
 import { Dsm } from '../../dist/dsm/dsm.js';
 import { setHook } from '../../dist/platform/atomic.explore.js';
@@ -22,8 +23,8 @@ const death = new Error('this participant dies here');
 
 /** A member of the cluster of `first`, or of a new one. */
 function member(first) {
-  const options = { store, regionSize: 16 * KIB * KIB, lockTimeout: 30, attachTimeout: 1000 };
-  const dsm = first === undefined ? Dsm.create(options) : Dsm.join(first.dsm.handle, { lockTimeout: 30 });
+  const options = { store, regionSize: 16 * KIB * KIB, lockTimeout: 5, attachTimeout: 1000 };
+  const dsm = first === undefined ? Dsm.create(options) : Dsm.join(first.dsm.handle, { lockTimeout: 5 });
   const small = { cache: true, initSegmentSize: 256 * KIB, maxSegmentSize: 256 * KIB };
   return { dsm, area: first === undefined ? DsaArea.create(dsm, small) : DsaArea.attach(dsm, first.area.handle) };
 }
@@ -88,11 +89,6 @@ const SCENES = {
       for (const pointer of all) area.free(pointer);
     },
     live: [0, 4],
-  },
-  'taking large objects': {
-    before: ({ area }) => fill(area),
-    act: ({ area }) => [12_000, 30_000, 12_000].map((size) => area.allocate(size)),
-    live: [0, 3],
   },
   trim: { before: ({ area }) => fill(area), act: ({ area }) => area.trim(), live: [0, 0] },
   detach: { before: ({ area }) => fill(area), act: ({ area }) => area.detach(), live: [0, 0] },
@@ -160,7 +156,7 @@ function inspect({ first, slot, held }, [least, most]) {
     if (severity === 'error' && !held) wrong.push(`${id}: ${message}`);
   }
   const { cacheTable } = first.area.state;
-  const room = cacheTable[CacheControl.granted / 4];
+  const room = grantedRoom(first.area.state);
   if (!held) {
     const live = first.area.stats().liveObjects;
     if (live < least || live > most) wrong.push(`${live} objects are live, not ${least} to ${most}`);
