@@ -18,11 +18,12 @@ import { ParticipantSlot } from '../../dist/sync/participant-layout.js';
 
 const KIB = 1024;
 const NOBODY = 0x7fff_ffff;
-const store = process.argv[2];
+const store = process.argv[2] === 'buffers' ? 'buffers' : 'region';
 const death = new Error('this participant dies here');
 
 /** A member of the cluster of `first`, or of a new one. */
 function member(first) {
+  /** @type {import('../../dist/dsm/dsm.js').DsmOptions} */
   const options = { store, regionSize: 16 * KIB * KIB, lockTimeout: 5, attachTimeout: 1000 };
   const dsm = first === undefined ? Dsm.create(options) : Dsm.join(first.dsm.handle, { lockTimeout: 5 });
   const small = { cache: true, initSegmentSize: 256 * KIB, maxSegmentSize: 256 * KIB };
@@ -73,7 +74,7 @@ const SCENES = {
     live: [23, 24],
   },
   'a first free of each class': {
-    before: ({ area }, { area: other }) => [40, 1000, 8192, 12_000].map((size) => other.allocate(size)),
+    before: (_victim, { area: other }) => [40, 1000, 8192, 12_000].map((size) => other.allocate(size)),
     act: ({ area }, all) => {
       for (const pointer of all) area.free(pointer);
     },
@@ -138,12 +139,14 @@ function kill({ before, act }, n) {
 }
 
 /** Ids of what is wrong with an area after somebody has come and taken back. */
-function inspect({ first, slot, held }, [least, most]) {
+function inspect({ first, slot, held }, live) {
+  const [least, most] = live;
   const wrong = [];
   const attempt = (action) => {
     try {
       return action();
-    } catch (error) {
+    } catch (caught) {
+      const error = /** @type {{ code: string, message: string }} */ (caught);
       if (error.code !== 'ERR_HEAP_LOCK_STALLED') throw error;
       if (!held) wrong.push(error.message);
       return null;
@@ -158,8 +161,9 @@ function inspect({ first, slot, held }, [least, most]) {
   const { cacheTable } = first.area.state;
   const room = grantedRoom(first.area.state);
   if (!held) {
-    const live = first.area.stats().liveObjects;
-    if (live < least || live > most) wrong.push(`${live} objects are live, not ${least} to ${most}`);
+    const { liveObjects } = first.area.stats();
+    if (liveObjects < least || liveObjects > most)
+      wrong.push(`${liveObjects} objects are live, not ${least} to ${most}`);
     if (room !== 0) wrong.push(`${room} units of room are left`);
     const word = cacheSlotWord(slot);
     const reused = next !== null && next.dsm.participant.slot === slot;
