@@ -12,7 +12,7 @@
  */
 
 import { load, store } from '#atomic';
-import { FULLNESS_CLASSES, S_CLASS_NINIT, S_NEXT, S_START } from './area-layout.js';
+import { FULLNESS_CLASSES, S_CLASS_NINIT, S_NALLOC_FIRST, S_NEXT, S_NMAX_FCLASS, S_START } from './area-layout.js';
 import { sweepAttachments } from './attachments.js';
 import { cacheSlots, giveRoomBack } from './cache-budget.js';
 import { giveSlot } from './cache-exchange.js';
@@ -123,7 +123,11 @@ function sweepSpan(s: AreaState, sizeClass: number, a: Int32Array, w: number, ma
   const first = page * STATE_PER_PAGE;
   const end = first + (a[w + S_CLASS_NINIT]! >>> 16);
   for (let at = first; at < end; at++) {
-    if (state[at] === mark && !giveSlot(s, sizeClass, index, page, at)) return false;
+    if (state[at] !== mark) continue;
+    // With its last object the superblock goes: then this memory is somebody else's, who may have anything there.
+    const last = (a[w + S_NALLOC_FIRST]! & 0xffff) + 1 === (a[w + S_NMAX_FCLASS]! & 0xffff);
+    if (!giveSlot(s, sizeClass, index, page, at)) return false;
+    if (last) break;
   }
   return true;
 }

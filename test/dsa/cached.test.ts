@@ -21,7 +21,7 @@ import {
   slotOf,
   stackOf,
 } from './cache-helpers.js';
-import { as, bytesOf, codeOf, expectUnchanged, freeAll, holds, KIB, MIB, PAGE, STORES } from './helpers.js';
+import { as, bytesOf, codeOf, expectUnchanged, freeAll, holds, KIB, losses, MIB, PAGE, STORES } from './helpers.js';
 
 /** Allocates until there is no more. */
 function exhaust(area: DsaArea, size: number): DsaPointer[] {
@@ -120,6 +120,19 @@ describe.each(STORES)('memory that has run out on %s', (store) => {
     expect(first.area.stats().cachedBytes).toBe(0);
     expectAccount(first.area);
     for (const { dsm } of others) dsm.leave();
+  });
+
+  it('nothing is lost when a superblock cannot be had, however often', () => {
+    const { first } = tight(store, 0, 64);
+    const { area } = first;
+    const live = [64, 8192, 3000].flatMap((size) => exhaust(area, size));
+    const before = expectAccount(area);
+    for (let k = 0; k < 300; k++) expect(area.allocate([64, 8192, 3000][k % 3]!, DSA_ALLOC_NO_OOM)).toBe(0);
+    expect(losses(area).spanObjects).toBe(0);
+    expect(expectAccount(area)).toEqual(before);
+    freeAll(area, live);
+    area.trim();
+    expectNoCache(area);
   });
 
   it('a failure leaves what is live, and the account', () => {
