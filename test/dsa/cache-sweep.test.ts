@@ -2,9 +2,11 @@
 
 import { describe, expect, it } from 'vitest';
 import { sweepAttachments } from '../../dist/dsa/attachments.js';
+import { STATE_CACHED } from '../../dist/dsa/cache-layout.js';
 import { sweepCaches, takeBackCache } from '../../dist/dsa/cache-sweep.js';
 import { DsaArea } from '../../dist/dsa/dsa.js';
 import { CLASS_SIZE, NUM_SIZE_CLASSES } from '../../dist/dsa/size-classes.js';
+import { STATE_PER_PAGE } from '../../dist/dsa/state.js';
 import { poolWord } from '../../dist/dsa/spans.js';
 import { Dsm } from '../../dist/dsm/dsm.js';
 import type { DsaPointer } from '../../dist/layout/layout.js';
@@ -224,4 +226,32 @@ it('who is gone, and has been noticed, counts as not attached', () => {
   expect(sweepCaches(first.area.state)).toBe(true);
   expectTakenBack(first.area, live, slot);
   expect(slotOf(first.area, slot).objects[classOf(64)]).toBe(0);
+});
+
+it('behind the last object of a superblock that goes nothing is looked at: the memory may be another one’s already', () => {
+  const first = newCached();
+  const gone = mortal(first);
+  const all = Array.from({ length: 17 }, () => gone.area.allocate(8192));
+  // The first superblock has one object left, in the cache of the one who goes.
+  freeAll(first.area, all.slice(1, 8));
+  first.area.trim();
+  gone.area.free(all[0]!);
+  bury(gone);
+  const { state: s } = first.area;
+  const fpm = s.fpm[0]!;
+  const put = fpm.put.bind(fpm);
+  let reused = 0;
+  fpm.put = (page, npages) => {
+    put(page, npages);
+    s.maps[0]!.state.fill(
+      STATE_CACHED + gone.dsm.participant.slot,
+      page * STATE_PER_PAGE,
+      (page + npages) * STATE_PER_PAGE,
+    );
+    reused++;
+  };
+  first.area.trim();
+  expect(reused).toBeGreaterThan(0);
+  expectNoCache(first.area);
+  expect(expectAccount(first.area).liveObjects).toBe(9);
 });

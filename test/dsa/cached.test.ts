@@ -165,8 +165,8 @@ const CEIL: Record<number, number> = { 8: 8, 64: 64, 1024: 1024, 8192: 8192 };
 type Wrong = [name: string, code: string, pointer: (w: ReturnType<typeof wrongScene>) => unknown];
 
 /** Two participants; live and cached objects of either, some given back to the pool, a segment given back. */
-function wrongScene(store: 'region' | 'buffers') {
-  const first = newCached({ initSegmentSize: 256 * KIB, maxSegmentSize: 256 * KIB }, { store });
+function wrongScene(store: 'region' | 'buffers', checks = true) {
+  const first = newCached({ checks, initSegmentSize: 256 * KIB, maxSegmentSize: 256 * KIB }, { store });
   const second = join(first);
   const { area } = first;
   const live = [24, 100, 3000, 8192, 20_000].map((size) => area.allocate(size));
@@ -268,5 +268,38 @@ describe.each(STORES)('free of a wrong pointer on %s', (store) => {
     area.free(pointer);
     expect(codeOf(() => area.free(pointer))).toBe(DOUBLE);
     expect(expectAccount(area).liveObjects).toBe(0);
+  });
+});
+
+describe.each(STORES)('without checks on %s', (store) => {
+  it.each(ALWAYS)('%s: %s', (_name, code, pointer) => {
+    const w = wrongScene(store, false);
+    expectRefused(w, pointer(w), code);
+    expectAccount(w.first.area);
+  });
+
+  it('a large object that is freed twice does no harm once it has left the cache', () => {
+    const { area } = newCached({ checks: false }, { store });
+    const [pointer, other] = [area.allocate(20_000), area.allocate(20_000)];
+    area.free(pointer);
+    area.free(pointer);
+    area.trim();
+    expectNoCache(area);
+    expect(area.isLive(pointer)).toBe(false);
+    expect(codeOf(() => area.free(pointer))).toBe(DOUBLE);
+    area.free(other);
+    area.trim();
+    expect(expectAccount(area).liveObjects).toBe(0);
+  });
+
+  it('so does a small one', () => {
+    const { area } = newCached({ checks: false }, { store });
+    const [pointer] = [area.allocate(1000), area.allocate(1000)];
+    area.free(pointer!);
+    area.free(pointer!);
+    area.trim();
+    expectNoCache(area);
+    expect(area.isLive(pointer!)).toBe(false);
+    expect(expectAccount(area).liveObjects).toBe(1);
   });
 });
