@@ -15,7 +15,7 @@ const OWNER =
   'written by the participant with plain stores; read by reports, and by who takes back what a gone one left';
 
 /** One for each participant slot. */
-export const CacheSlot = struct(
+const CacheSlot = struct(
   'dsa_cache_slot',
   'sharedheap',
   {

@@ -74,13 +74,13 @@ function dropSpan(s: AreaState, lo: number, hi: number): 0 {
 
 /* Outcomes of unlinkLarge and takeBackLarge. */
 /** It was not there, or not in the expected state: somebody else has it, or had it. Nothing was changed. */
-export const NOT_THERE = 0;
+const NOT_THERE = 0;
 /** A segment could not be mapped, or the lock stalled; `failure` says which. Nothing was changed. */
 export const STUCK = 1;
 /** It is free. */
 export const FREE = 2;
 /** It is free, but its pages could not be given back: the page manager is damaged, as `failure` says. */
-export const DAMAGED = 3;
+const DAMAGED = 3;
 
 /**
  * Frees the large object at (lo, hi) that the page map ascribes to the span at (spanLo, spanHi). Its segment stays,

@@ -1,7 +1,14 @@
 /** How much caches may hold: never more than an eighth of the limit or the region, nothing of it in a tight heap. */
 
 import { describe, expect, it } from 'vitest';
-import { CACHE_FIRST, CACHE_LARGE_OBJECTS, CACHE_LARGE_PAGES, CACHE_OBJECTS } from '../../dist/dsa/cache-layout.js';
+import {
+  CACHE_FIRST,
+  CACHE_LARGE_OBJECTS,
+  CACHE_LARGE_PAGES,
+  CACHE_OBJECTS,
+  cacheSlotWord,
+  CS_GRANTED,
+} from '../../dist/dsa/cache-layout.js';
 import { cacheLimit } from '../../dist/dsa/cache.js';
 import { CLASS_SIZE, NUM_SIZE_CLASSES } from '../../dist/dsa/size-classes.js';
 import type { DsaPointer } from '../../dist/layout/layout.js';
@@ -140,6 +147,30 @@ it('is an eighth of the region, on buffers only what tables have', () => {
   }
   const buffers = newCached({}, { store: 'buffers' });
   expect(boundBytes(buffers.area)).toBeGreaterThan(8 * 1024 * MIB);
+});
+
+it('two who ask at the same moment do not get too much together', () => {
+  const first = newCached({}, { store: 'region', regionSize: 64 * MIB });
+  const second = join(first);
+  const { table } = first.dsm;
+  const theirs = cacheSlotWord(second.area.state.p.slot) + CS_GRANTED;
+  const { cacheTable } = first.area.state;
+  const highWater = table.highWater.bind(table);
+  let looks = 0;
+  // The first look is the one that only refuses; before the second one the other has all.
+  table.highWater = () => {
+    if (++looks === 2) cacheTable[theirs] = boundBytes(first.area) / 8;
+    return highWater();
+  };
+  const pointer = first.area.allocate(64);
+  table.highWater = highWater;
+  expect(looks).toBeGreaterThanOrEqual(2);
+  expect(slotOf(first.area)).toMatchObject({ granted: 0 });
+  expect(slotOf(first.area).objects.every((n) => n === 0)).toBe(true);
+  cacheTable[theirs] = 0;
+  first.area.free(pointer);
+  expectWithin([first, second], boundBytes(first.area));
+  expect(slotOf(first.area).granted).toBe(16 * 64);
 });
 
 it('a class gets at least two objects, and no class starts with more than it may have', () => {

@@ -269,6 +269,38 @@ describe('segments that cannot be mapped', () => {
   });
 });
 
+it('a batch that can be given back in part only: the rest stays, and goes later', () => {
+  const first = newCached({ initSegmentSize: 256 * KIB, maxSegmentSize: 256 * KIB }, { store: 'buffers' });
+  const { area } = first;
+  const early = make(area, 8, 2048);
+  // They use the spans of the first block up; the next block lies in a later segment.
+  make(area, 75, 12_000);
+  make(area, 200, 8192);
+  const late = make(area, 90, 2048).slice(-8);
+  // One of the early ones has gone, so that their superblock is on the list where it stays.
+  area.free(early.shift()!);
+  area.trim();
+  const other = join(first);
+  for (const pointer of [...early, ...late]) other.area.free(pointer);
+  const c = classOf(2048);
+  const had = stackOf(other.area, c);
+  const tryAttach = other.dsm.tryAttach.bind(other.dsm);
+  other.dsm.tryAttach = () => {
+    other.dsm.failure = 'unreachable';
+    return null;
+  };
+  expect(codeOf(() => other.area.trim())).toBe('ERR_HEAP_SEGMENT_UNREACHABLE');
+  const left = stackOf(other.area, c);
+  expect(left.length).toBeGreaterThan(0);
+  expect(left.length).toBeLessThan(had.length);
+  expect(left).toEqual(had.slice(-left.length));
+  expectInvariants(other.area);
+  expectAccount(area);
+  other.dsm.tryAttach = tryAttach;
+  other.area.trim();
+  expectNoCache(area);
+});
+
 describe.each(STORES)('locks that stall on %s', (store) => {
   /** One who holds a lock, and one who does not wait long for it. */
   function scene() {

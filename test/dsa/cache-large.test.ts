@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { CACHE_LARGE_OBJECTS, CACHE_LARGE_PAGES, CACHE_LARGEST_PAGES } from '../../dist/dsa/cache-layout.js';
 import type { DsaArea } from '../../dist/dsa/dsa.js';
+import { setObjectState } from '../../dist/dsa/object-state.js';
 import { STATE_LIVE } from '../../dist/dsa/state.js';
 import type { DsaPointer } from '../../dist/layout/layout.js';
 import { expectAccount, expectNoCache, join, newCached, slotOf, stateAt } from './cache-helpers.js';
@@ -54,6 +55,24 @@ describe.each(STORES)('on %s', (store) => {
     area.trim();
     expectNoCache(area);
     expect(expectAccount(area).liveObjects).toBe(0);
+    // The room for the pages went as well, and has to be asked for again.
+    area.free(make(area, 1, 20)[0]!);
+    expect(slotOf(area).granted).toBe(20 * PAGE);
+    expectAccount(area);
+  });
+
+  it('gives back only what has its mark: another one may have freed the object at the same moment', () => {
+    const { area } = newCached({}, { store });
+    const pointers = [...make(area, 2, 20), area.allocate(64), area.allocate(64)];
+    freeAll(area, pointers);
+    const [large, , small] = pointers as [DsaPointer, DsaPointer, DsaPointer];
+    // As if the other one had it first and somebody allocated it since.
+    setObjectState(area.state, large, STATE_LIVE);
+    setObjectState(area.state, small, STATE_LIVE);
+    area.trim();
+    expectNoCache(area);
+    expect(pointers.map((pointer) => area.isLive(pointer))).toEqual([true, false, true, false]);
+    expect(expectAccount(area).liveObjects).toBe(2);
   });
 
   it('has no more than its number of objects, and lets the oldest go', () => {

@@ -8,10 +8,11 @@ import { describe, expect, it } from 'vitest';
 import { C_POOLS, POOL_WORDS } from '../../dist/dsa/area-layout.js';
 import { CACHE_OBJECTS } from '../../dist/dsa/cache-layout.js';
 import { NO_BLOCK, openBlock, closeBlock } from '../../dist/dsa/cache.js';
-import { DsaArea } from '../../dist/dsa/dsa.js';
+import { DsaArea, segmentOf } from '../../dist/dsa/dsa.js';
 import { CLASS_SIZE, NUM_SIZE_CLASSES } from '../../dist/dsa/size-classes.js';
 import { poolWord } from '../../dist/dsa/spans.js';
 import { STATE_LIVE } from '../../dist/dsa/state.js';
+import { ATTENTION_WORD } from '../../dist/dsm/dsm.js';
 import type { DsaPointer } from '../../dist/layout/layout.js';
 import { LOCK_STATE, lwlockAcquireExclusive, lwlockReleaseNewest } from '../../dist/sync/sync.js';
 import {
@@ -223,6 +224,47 @@ describe.each(STORES)('any program on %s', (store) => {
       { numRuns: 25 },
     );
   });
+});
+
+it('each call on buffers looks whether somebody wants a buffer', () => {
+  const { dsm, area } = newCached({}, { store: 'buffers' });
+  const attend = dsm.attend.bind(dsm);
+  let answers = 0;
+  dsm.attend = () => {
+    answers++;
+    attend();
+  };
+  const pointer = area.allocate(64);
+  for (const call of [() => area.free(pointer), () => area.allocate(64), () => area.free(pointer)]) {
+    answers = 0;
+    Atomics.add(dsm.control, ATTENTION_WORD, 1);
+    call();
+    expect(answers).toBe(1);
+  }
+});
+
+it('a segment that was given back is not looked at any more, though its index is in use again', () => {
+  const options = { initSegmentSize: 256 * 1024, maxSegmentSize: 256 * 1024 };
+  const first = newCached(options, { store: 'region' });
+  const second = join(first);
+  const { area } = first;
+  const rest = area.allocate(56 * 4096);
+  const old = Array.from({ length: 8 }, () => area.allocate(8192));
+  expect(old.map(segmentOf)).toEqual(old.map(() => 1));
+  freeAll(second.area, old);
+  for (const one of [second, first]) one.area.trim();
+  expect(area.segments().map(({ index }) => index)).toEqual([0]);
+  // The second one maps the segment still; the new one lies elsewhere, since that mapping keeps its pages.
+  const again = Array.from({ length: 8 }, () => area.allocate(8192));
+  expect(again).toEqual(old);
+  for (const pointer of again) {
+    second.area.free(pointer);
+    expect([area.isLive(pointer), second.area.isLive(pointer)]).toEqual([false, false]);
+    expect(stateAt(area, pointer)).not.toBe(STATE_LIVE);
+  }
+  expect(area.isLive(rest)).toBe(true);
+  expectInvariants(second.area);
+  expect(expectAccount(area).liveObjects).toBe(1);
 });
 
 it('has as many blocks as a thread can have, each given back once', () => {
