@@ -108,7 +108,7 @@ it('whatever happens while a call waits for its first lock', () => {
       fc.array(work, { minLength: 2, maxLength: 10 }),
       fc.array(call, { minLength: 1, maxLength: 12 }),
       (store, before, calls) => {
-        const world = new World({ store, initSegmentSize: 256 * KIB, maxFactor: 1, fallback: false });
+        const world = new World({ store, initSegmentSize: 256 * KIB, maxFactor: 1, fallback: false, cache: false });
         world.attach();
         try {
           for (const item of before) doWork(world, item);

@@ -10,10 +10,10 @@ import { describe, expect, it } from 'vitest';
 import { expectEmpty, losses } from './helpers.js';
 import { commands, setups, World } from './model.js';
 
-/** Runs lists of commands of about this length. */
-function play(numRuns: number, maxCommands: number): void {
+/** Runs lists of commands of about this length, on areas whose participants have caches or not. */
+function play(cache: boolean, numRuns: number, maxCommands: number): void {
   fc.assert(
-    fc.property(setups, fc.commands(commands, { maxCommands, size: '+1' }), (setup, list) => {
+    fc.property(setups(cache), fc.commands(commands, { maxCommands, size: '+1' }), (setup, list) => {
       const world = new World(setup);
       try {
         fc.modelRun(() => ({ model: world, real: world }), list);
@@ -31,6 +31,7 @@ function finish(world: World): void {
   const area = world.area(0);
   area.setSizeLimit(Number.POSITIVE_INFINITY);
   for (let k = 0; world.live.length > 0; k++) world.free(k, k * 7);
+  if (world.setup.cache) world.emptyCaches();
   const left = expectEmpty(area);
   const { rootPages, spanObjects } = losses(area);
   if (rootPages === 0 && spanObjects === 0 && !world.setup.fallback) {
@@ -40,7 +41,10 @@ function finish(world: World): void {
   }
 }
 
-describe('commands', () => {
-  it('short lists', () => play(200, 20));
-  it('long lists', () => play(60, 100));
+describe.each([
+  ['without caches', false],
+  ['with caches', true],
+])('commands %s', (_name, cache) => {
+  it('short lists', () => play(cache, 200, 20));
+  it('long lists', () => play(cache, 60, 100));
 });

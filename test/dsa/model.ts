@@ -5,9 +5,11 @@
 
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import { cachedCounts } from '../../dist/dsa/cache-report.js';
 import { DSA_ALLOC_HUGE, DSA_ALLOC_NO_OOM, DSA_ALLOC_ZERO, DsaArea } from '../../dist/dsa/dsa.js';
 import { Dsm } from '../../dist/dsm/dsm.js';
 import type { DsaPointer } from '../../dist/layout/layout.js';
+import { boundBytes, expectAccount, expectInvariants, expectNoCache, grantedBytes } from './cache-helpers.js';
 import { as, codeOf, MIB, PAGE } from './helpers.js';
 
 /** A live object: its first word and its last, and words in between, are derived from `seed`. */
@@ -23,15 +25,18 @@ export interface Setup {
   readonly initSegmentSize: number;
   readonly maxFactor: number;
   readonly fallback: boolean;
+  readonly cache: boolean;
 }
 
 /** Random options: sizes from 256 KiB on, whole pages or not, growing or not. */
-export const setups: fc.Arbitrary<Setup> = fc.record({
-  store: fc.constantFrom('region', 'buffers'),
-  initSegmentSize: fc.oneof(fc.constantFrom(262144, 262144, 262144, MIB), fc.integer({ min: 262144, max: 600_000 })),
-  maxFactor: fc.constantFrom(1, 1, 2, 5, 2 ** 18),
-  fallback: fc.boolean(),
-});
+export const setups = (cache: boolean): fc.Arbitrary<Setup> =>
+  fc.record({
+    store: fc.constantFrom('region', 'buffers'),
+    initSegmentSize: fc.oneof(fc.constantFrom(262144, 262144, 262144, MIB), fc.integer({ min: 262144, max: 600_000 })),
+    maxFactor: fc.constantFrom(1, 1, 2, 5, 2 ** 18),
+    fallback: fc.boolean(),
+    cache: fc.constant(cache),
+  });
 
 /** The word looked at after word `k`: all of a small object; of a larger one its ends and a word of each page. */
 function nextWord(k: number, words: number): number {
@@ -47,16 +52,19 @@ export class World {
   /** Pointers freed and not handed out since. */
   readonly dead: DsaPointer[] = [];
   limit = Number.POSITIVE_INFINITY;
+  /** Most room that caches may have: a limit that was lowered leaves them what they had. */
+  private bound = 0;
   private seeds = 1;
   private checks = 0;
 
   constructor(setup: Setup) {
     this.setup = setup;
-    const { store, initSegmentSize, maxFactor, fallback } = setup;
+    const { store, initSegmentSize, maxFactor, fallback, cache } = setup;
     this.creator = Dsm.create({ store, regionSize: 96 * MIB, lockTimeout: 5000, attachTimeout: 5000 });
     const maxSegmentSize = Math.min(initSegmentSize * maxFactor, 2 ** 40);
-    const area = DsaArea.create(this.creator, { initSegmentSize, maxSegmentSize, fallback });
+    const area = DsaArea.create(this.creator, { initSegmentSize, maxSegmentSize, fallback, cache });
     this.participants.push({ dsm: this.creator, area });
+    this.bound = cache ? boundBytes(area) : 0;
   }
 
   area(who: number): DsaArea {
@@ -169,7 +177,9 @@ export class World {
     const area = this.area(0);
     this.limit = room === 0 ? Number.POSITIVE_INFINITY : area.getTotalSize() + room - MIB;
     if (this.limit < 0) this.limit = 0;
+    const had = grantedBytes(area);
     area.setSizeLimit(this.limit);
+    this.bound = this.setup.cache ? Math.max(had, boundBytes(area)) : 0;
   }
 
   /** What must hold after every command, as the participants see it by turns. */
@@ -179,7 +189,19 @@ export class World {
     expect([ok, findings.filter(({ severity }) => severity === 'error')]).toEqual([true, []]);
     expect(this.live.map((object) => this.damage(area, object)).filter((text) => text !== '')).toEqual([]);
     const large = this.live.filter(({ usable }) => usable > 8192).reduce((sum, { usable }) => sum + usable / PAGE, 0);
-    expect(accounting.reduce((sum, segment) => sum + segment.large, 0)).toBe(large);
+    const cached = cachedCounts(area.state).largePages;
+    expect(accounting.reduce((sum, segment) => sum + segment.large, 0)).toBe(large + cached);
+    const { liveObjects, liveBytes } = expectAccount(area);
+    expect(liveObjects).toBe(this.live.length);
+    expect(liveBytes).toBe(this.live.reduce((sum, { usable }) => sum + usable, 0));
+    for (const one of this.participants) expectInvariants(one.area);
+    expect(grantedBytes(area)).toBeLessThanOrEqual(this.bound);
+  }
+
+  /** Nobody keeps anything at hand any more. */
+  emptyCaches(): void {
+    for (const { area } of this.participants) area.trim();
+    expectNoCache(this.area(0));
   }
 
   close(): void {
