@@ -11,7 +11,7 @@
  * end. The fields of PostgreSQL 17+ (initial and maximum segment size) and the handle of the side segment live there.
  */
 
-import { CacheControl, CacheSlot } from './cache-layout.js';
+import { CacheSlot } from './cache-layout.js';
 import { agreementHash, array, dp, i32, lock, size, struct, u16, u32 } from '../layout/layout.js';
 
 const AREA = 'written and read under the area lock';
@@ -105,7 +105,6 @@ export const AREA_AGREED: readonly string[] = [
   'dsa_area_pool',
   'dsa_area_control',
   // Declared by now: the import comes first.
-  CacheControl.NAME,
   CacheSlot.NAME,
 ];
 /** Hash over them. */

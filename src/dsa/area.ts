@@ -19,7 +19,7 @@ import { lwlockAcquireExclusive, lwlockReleaseNewest } from '../sync/sync.js';
 import { C_HANDLE, C_LIMIT, C_PINNED, C_REFCNT } from './area-layout.js';
 import { closedError } from './area-open.js';
 import { emptyCache } from './cache-life.js';
-import { sweepCaches } from './cache-sweep.js';
+import { sweepGone } from './cache-sweep.js';
 import { AreaObjects } from './area-objects.js';
 import { areaError, badSize } from './failures.js';
 import {
@@ -143,12 +143,15 @@ export class DsaArea extends AreaObjects {
     return s.ctl[C_HANDLE]! >>> 0;
   }
 
-  /** Gives superblocks that hold no object back, and segments that this empties. Follows dsa_trim. */
+  /**
+   * Gives what this participant has cached back, and what those had that are gone; then superblocks that hold no object,
+   * and segments that this empties. Follows dsa_trim.
+   */
   trim(): void {
     const s = this.open();
     s.failure = 'none';
     if (!emptyCache(s)) throw areaError(s, 'trim');
-    sweepCaches(s);
+    sweepGone(s);
     for (let c = NUM_SIZE_CLASSES - 1; c >= CLASS_BLOCK_OF_SPANS; c--) {
       if (c === CLASS_LARGE) continue;
       if (lwlockAcquireExclusive(s.p, s.ctl, poolWord(c), s.ns) === 0) {

@@ -7,50 +7,64 @@
  * emptied; so an allocation never fails while more than an eighth of the heap's limit lies in caches. A cache that gets
  * no room does without: its calls go to the pools.
  *
- * No lock: one shared number, changed by compare-and-exchange. What a participant has is in its slot, so that who takes
- * back a dead one's cache gives its room back, too.
+ * No lock, and no sum that is kept: what a participant has is in its slot only, so that a thread which dies between two steps
+ * leaves nothing that adds up wrongly. Who wants more writes that into its slot first, then adds all slots up, and takes it back
+ * if that is too much. Of two who do so at the same moment, the one that adds up later sees both: together they never get too
+ * much; at worst neither gets any.
  */
 
-import { compareExchange, load, sub } from '#atomic';
-import { CacheControl, CACHE_FIRST, CACHE_OBJECTS, CS_BOTTOMS, CS_GRANTED, CS_TOPS } from './cache-layout.js';
+import { add, load, store, sub } from '#atomic';
+import { CACHE_FIRST, CACHE_OBJECTS, cacheSlotWord, CS_BOTTOMS, CS_GRANTED, CS_TOPS } from './cache-layout.js';
 import { bottomOf, cacheLimit, setCacheLimit } from './cache.js';
 import { sizeLimit } from './segments.js';
 import { CLASS_SIZE, PAGE_SIZE } from './size-classes.js';
 import type { AreaState } from './state.js';
 
-const GRANTED = CacheControl.granted / 4;
 /** The part of what the heap may have. Lower: tight heaps get no caches. Higher: more of a tight heap may be out of reach. */
 const PART = 8;
-/** Bytes of a unit of room: 2^31 of them are 16 GiB, more than 800 full caches hold. */
+/** Bytes of a unit of room. */
 const UNIT = 8;
-const MOST_UNITS = 2 ** 31 - 1;
+
+/** Number of cache slots in the area's table that may be in use. */
+export function cacheSlots(s: AreaState): number {
+  return s.cacheTable.length === 0 ? 0 : Math.min(s.attachments.length, s.dsm.table.highWater());
+}
+
+/** Units of room that all caches have together. */
+export function grantedRoom(s: AreaState): number {
+  let units = 0;
+  for (let slot = cacheSlots(s) - 1; slot >= 0; slot--) units += load(s.cacheTable, cacheSlotWord(slot) + CS_GRANTED);
+  return units;
+}
+
+/** The same as far as plain loads see it, 1 ns a slot: enough to refuse, not to grant. */
+function roomAtAGlance(s: AreaState): number {
+  let units = 0;
+  for (let slot = cacheSlots(s) - 1; slot >= 0; slot--) units += s.cacheTable[cacheSlotWord(slot) + CS_GRANTED]!;
+  return units;
+}
 
 /** Units of room that all caches may have together now. */
 export function cacheBound(s: AreaState): number {
   const store = s.listens ? Number.POSITIVE_INFINITY : s.dsm.control.buffer.byteLength;
-  return Math.min(Math.floor(Math.min(sizeLimit(s), store) / PART / UNIT), MOST_UNITS);
+  return Math.floor(Math.min(sizeLimit(s), store) / PART / UNIT);
 }
 
 /** Asks for room; the participant's thread. False when there is none. */
 function grant(s: AreaState, units: number): boolean {
   const bound = cacheBound(s);
-  let seen = load(s.cacheTable, GRANTED);
-  while (seen + units <= bound) {
-    const found = compareExchange(s.cacheTable, GRANTED, seen, seen + units);
-    if (found === seen) {
-      s.cacheTable[s.cacheSlot + CS_GRANTED] = s.cacheTable[s.cacheSlot + CS_GRANTED]! + units;
-      return true;
-    }
-    seen = found;
-  }
+  // Classes that get no room ask at every call.
+  if (roomAtAGlance(s) + units > bound) return false;
+  const own = s.cacheSlot + CS_GRANTED;
+  add(s.cacheTable, own, units);
+  if (grantedRoom(s) <= bound) return true;
+  sub(s.cacheTable, own, units);
   return false;
 }
 
 /** Gives all room of the slot at word `slot` of the table back: its cache is empty. */
 export function giveRoomBack(s: AreaState, slot: number): void {
-  const units = s.cacheTable[slot + CS_GRANTED]!;
-  s.cacheTable[slot + CS_GRANTED] = 0;
-  sub(s.cacheTable, GRANTED, units);
+  store(s.cacheTable, slot + CS_GRANTED, 0);
 }
 
 /**

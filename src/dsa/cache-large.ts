@@ -16,6 +16,7 @@ import {
   CS_LARGE_PAGES,
 } from './cache-layout.js';
 import { LARGE_PAGES, LARGE_POINTERS } from './cache.js';
+import { isWrongPointer } from './inspect.js';
 import { freeLarge } from './large.js';
 import { pageMapWord, segmentWords } from './mapping.js';
 import { hiWord, loWord, pageOf, wordOf } from './pointer.js';
@@ -118,7 +119,9 @@ function freeMarked(s: AreaState, pointer: number): boolean {
   const words = segmentWords(s, hi >>> 8);
   if (words.length === 0) return false;
   const map = pageMapWord(hi >>> 8) + 2 * pageOf(lo, hi);
-  return freeLarge(s, lo, hi, words[map]!, words[map + 1]! & ENTRY_POINTER_BITS, s.mark);
+  if (freeLarge(s, lo, hi, words[map]!, words[map + 1]! & ENTRY_POINTER_BITS, s.mark)) return true;
+  // Two threads freed it at the same moment, or, without marks, it was freed twice: it is somebody else's.
+  return isWrongPointer(s);
 }
 
 /** Gives all of them back. False with `failure` set when something stays. */

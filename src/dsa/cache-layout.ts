@@ -14,17 +14,6 @@ import { CLASS_SIZE, NUM_SIZE_CLASSES } from './size-classes.js';
 const OWNER =
   'written by the participant with plain stores, once it is gone under the lock of the pool (large: the area) by who takes back; read by reports';
 
-/** At the start of the table. */
-export const CacheControl = struct(
-  'dsa_cache_control',
-  'sharedheap',
-  {
-    granted: i32('atomic: room given to all caches together, in units of 8 bytes; see cache-budget.ts'),
-    reserved: array(15, i32('zero')),
-  },
-  64,
-);
-
 /** One for each participant slot. */
 export const CacheSlot = struct(
   'dsa_cache_slot',
@@ -34,7 +23,7 @@ export const CacheSlot = struct(
       'atomic: whose marks there may be, 0 for nobody; set by the owner, cleared by the owner or who took back',
     ),
     granted: i32(
-      'written by the owner, and by who takes back under the area lock: its part of the room, units of 8 bytes',
+      'atomic: the room it has, units of 8 bytes; written by the owner, and by who takes back under the area lock; read by all',
     ),
     large_count: i32(`large objects in the cache; ${OWNER}`),
     large_pages: i32(`their pages; ${OWNER}`),
@@ -54,6 +43,11 @@ export const CS_LARGE_COUNT = CacheSlot.large_count / 4;
 export const CS_LARGE_PAGES = CacheSlot.large_pages / 4;
 export const CS_TOPS = CacheSlot.tops / 4;
 export const CS_BOTTOMS = CacheSlot.bottoms / 4;
+
+/** Word of the cache slot of participant slot `slot`. */
+export function cacheSlotWord(slot: number): number {
+  return (slot * CacheSlot.SIZEOF) / 4;
+}
 
 /** State of an object in the cache of participant slot n: this + n. Free for the program, allocated for its pool. */
 export const STATE_CACHED = 0x8000;
@@ -108,5 +102,5 @@ export const CACHE_LARGE_PAGES = 1024;
 
 /** Bytes of the table for so many participant slots. */
 export function cacheTableBytes(participants: number): number {
-  return CacheControl.SIZEOF + participants * CacheSlot.SIZEOF;
+  return participants * CacheSlot.SIZEOF;
 }

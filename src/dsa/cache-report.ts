@@ -4,8 +4,8 @@
  * While others are at work each number is from a moment of its own. A slot is read only while it has a generation.
  */
 
-import { CS_BOTTOMS, CS_GENERATION, CS_LARGE_COUNT, CS_LARGE_PAGES, CS_TOPS } from './cache-layout.js';
-import { cacheSlots, cacheSlotWord } from './cache-sweep.js';
+import { cacheSlots } from './cache-budget.js';
+import { cacheSlotWord, CS_BOTTOMS, CS_GENERATION, CS_LARGE_COUNT, CS_LARGE_PAGES, CS_TOPS } from './cache-layout.js';
 import { CLASS_LARGE, CLASS_SIZE, NUM_SIZE_CLASSES, PAGE_SIZE } from './size-classes.js';
 import type { AreaState } from './state.js';
 

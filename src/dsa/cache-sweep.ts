@@ -14,12 +14,12 @@
 
 import { load, store } from '#atomic';
 import { FULLNESS_CLASSES, S_CLASS_NINIT, S_NALLOC_FIRST, S_NEXT, S_NMAX_FCLASS, S_START } from './area-layout.js';
-import { giveRoomBack } from './cache-budget.js';
+import { sweepAttachments } from './attachments.js';
+import { cacheSlots, giveRoomBack } from './cache-budget.js';
 import { giveSlot } from './cache-exchange.js';
 import {
   CACHE_LARGE_OBJECTS,
-  CacheControl,
-  CacheSlot,
+  cacheSlotWord,
   CS_BOTTOMS,
   CS_GENERATION,
   CS_LARGE_COUNT,
@@ -29,7 +29,7 @@ import {
 } from './cache-layout.js';
 import { freeSpanObject } from './free.js';
 import { releaseLarge } from './large.js';
-import { checkForFreedSegments, hasStalled, segmentWords } from './mapping.js';
+import { checkForFreedSegments, hasStalled, lockArea, segmentWords, unlockArea } from './mapping.js';
 import { pageOf, wordOf } from './pointer.js';
 import { CLASS_LARGE, NUM_SIZE_CLASSES } from './size-classes.js';
 import { listWord, lockPool, unlockPool } from './spans.js';
@@ -37,16 +37,6 @@ import { type AreaState, STATE_PER_PAGE } from './state.js';
 
 /** Spans that a walk may meet before the list must be a circle. */
 const MAX_SPANS = 2 ** 28;
-
-/** Word of the cache slot of participant slot `slot`. */
-export function cacheSlotWord(slot: number): number {
-  return (CacheControl.SIZEOF + slot * CacheSlot.SIZEOF) / 4;
-}
-
-/** Number of cache slots in the area's table. */
-export function cacheSlots(s: AreaState): number {
-  return s.cacheTable.length === 0 ? 0 : Math.min(s.attachments.length, s.dsm.table.highWater());
-}
 
 /**
  * Takes back the caches of all participants that are not attached any more. Who is gone without leaving counts as attached
@@ -65,6 +55,19 @@ export function sweepCaches(s: AreaState): boolean {
     if (hasStalled(s)) break;
   }
   return any;
+}
+
+/**
+ * {@link sweepCaches} after a look at who is gone. The thread holds no lock of the area; each participant of another thread
+ * costs a question to the system. Nothing is done in areas without caches.
+ *
+ * @returns whether something was taken back
+ */
+export function sweepGone(s: AreaState): boolean {
+  if (s.cacheTable.length === 0 || !lockArea(s)) return false;
+  sweepAttachments(s, true);
+  unlockArea(s);
+  return sweepCaches(s);
 }
 
 /**

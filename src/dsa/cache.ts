@@ -315,11 +315,11 @@ export function giveCached(s: AreaState, lo: number, hi: number, pointer: number
   return true;
 }
 
-/** {@link giveCached} for areas without checks: believes that the pointer is the start of a live object. */
+/** {@link giveCached} for areas without checks: believes that an aligned pointer is the start of a live object. */
 export function giveUnchecked(s: AreaState, lo: number, hi: number, pointer: number): boolean {
   const { words } = s;
   const index = hi >>> 8;
-  if (index >= SEGMENTS || words[s.counter] !== s.freedSeen) return false;
+  if ((lo & 7) !== 0 || index >= SEGMENTS || words[s.counter] !== s.freedSeen) return false;
   const g = s.mapsAt + (index << SEGMENT_SHIFT);
   const page = ((hi & 0xff) << 20) | (lo >>> 12);
   if (page >= MAPS[g + 1]!) return false;

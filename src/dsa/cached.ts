@@ -9,13 +9,12 @@ import { ENTRY_POINTER_BITS, MAX_SEGMENTS } from './area-layout.js';
 import { makeRoom, refillAndTake } from './cache-exchange.js';
 import { giveLarge, takeLarge } from './cache-large.js';
 import { emptyCache, hasCached } from './cache-life.js';
-import { sweepCaches } from './cache-sweep.js';
+import { sweepGone } from './cache-sweep.js';
 import { cacheRoom, FAR_STATE, NO_STATE_KEPT, push, stateIndexOf, takeCached } from './cache.js';
 import { freeObject } from './free.js';
 import { explainBadPointer, isUnreachable } from './inspect.js';
 import { allocateLarge } from './large.js';
-import { sweepAttachments } from './attachments.js';
-import { checkForFreedSegments, hasStalled, lockArea, pageMapWord, segmentWords, unlockArea } from './mapping.js';
+import { checkForFreedSegments, hasStalled, pageMapWord, segmentWords } from './mapping.js';
 import { objectClass, objectStateIndex } from './object-state.js';
 import { hiWord, loWord, pageOf } from './pointer.js';
 import { CLASS_LARGE, CLASS_SIZE } from './size-classes.js';
@@ -68,11 +67,7 @@ function reclaim(s: AreaState): boolean {
   const { failure } = s;
   let any = s.caching && hasCached(s);
   emptyCache(s);
-  if (lockArea(s)) {
-    sweepAttachments(s, true);
-    unlockArea(s);
-    any = sweepCaches(s) || any;
-  }
+  any = sweepGone(s) || any;
   s.failure = failure;
   return any;
 }

@@ -30,6 +30,7 @@ import { listWord } from './spans.js';
 import { type AreaFailure, type AreaState, STATE_PER_PAGE, STATE_FREED, STATE_LIVE } from './state.js';
 
 const TWO_32 = 2 ** 32;
+const WRONG: ReadonlySet<AreaFailure> = new Set<AreaFailure>(['double', 'foreign', 'interior', 'misaligned', 'stale']);
 /** Large objects that the search for an interior pointer looks at; beyond, the pointer is called foreign. */
 const SEARCH_LIMIT = 1_000_000;
 
@@ -94,6 +95,11 @@ function judgeUnmapped(s: AreaState, lo: number, hi: number, state: Uint16Array,
 /** Tells whether the last failure lies with the store or a lock, so that nothing can be said about the pointer. */
 export function isUnreachable(s: AreaState): boolean {
   return s.failure === 'dsm' || s.failure === 'lock';
+}
+
+/** Tells whether the last failure is that a pointer names no live object. */
+export function isWrongPointer(s: AreaState): boolean {
+  return WRONG.has(s.failure);
 }
 
 /**

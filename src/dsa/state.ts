@@ -10,7 +10,7 @@ import type { Dsm, DsmSegment, ResourceOwner } from '../dsm/dsm.js';
 import type { FreePageManager } from '../freepage/freepage.js';
 import type { Participant } from '../sync/sync.js';
 import { AreaControl, MAX_SEGMENTS } from './area-layout.js';
-import { CacheControl, CacheSlot, STATE_CACHED } from './cache-layout.js';
+import { cacheSlotWord, STATE_CACHED } from './cache-layout.js';
 import { NUM_SIZE_CLASSES } from './size-classes.js';
 
 /** In place of a block of the cache tables: nobody's. */
@@ -256,7 +256,7 @@ export class AreaState {
     this.fallback = parts.fallback;
     this.checks = parts.checks;
     this.cacheTable = parts.cacheTable;
-    this.cacheSlot = (CacheControl.SIZEOF + parts.dsm.participant.slot * CacheSlot.SIZEOF) / 4;
+    this.cacheSlot = cacheSlotWord(parts.dsm.participant.slot);
     this.words = parts.words;
     this.mark = parts.checks ? STATE_CACHED + parts.dsm.participant.slot : STATE_LIVE;
     this.owner = parts.dsm.currentOwner;

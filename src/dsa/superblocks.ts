@@ -44,7 +44,8 @@ const MAX_SPANS = 2 ** 28;
 /**
  * Finds or makes a superblock with room and puts it at the head of fullness class 1. Under the lock of the pool.
  *
- * @returns false with `failure` set; a span object that was taken for the new superblock then stays taken, as in C (trap P9)
+ * @returns false with `failure` set; a span object that was taken for the new superblock then stays taken, as in C (trap P9),
+ *   but for areas with caches
  */
 export function ensureActiveSuperblock(s: AreaState, sizeClass: number): boolean {
   s.failure = 'none';
@@ -153,7 +154,7 @@ function addSuperblock(s: AreaState, sizeClass: number): boolean {
   let spanLo = forSpans ? 0 : allocateObject(s, CLASS_BLOCK_OF_SPANS);
   let spanHi = forSpans ? 0 : s.hi;
   if (spanHi < 0) return false;
-  if (!lockArea(s)) return false;
+  if (!lockArea(s)) return dropSpan(s, sizeClass, spanLo, spanHi);
   const page = takePages(s, npages);
   const index = s.found;
   const startHi = page < 0 ? 0 : pageHi(index, page);
@@ -166,7 +167,7 @@ function addSuperblock(s: AreaState, sizeClass: number): boolean {
   const done = page >= 0 && initSpan(s, sizeClass, spanLo, spanHi, startLo, startHi, npages);
   if (page >= 0 && !done) undoPages(s, index, page, npages);
   unlockArea(s);
-  if (!done) return false;
+  if (!done) return dropSpan(s, sizeClass, spanLo, spanHi);
   const a = s.maps[index]!.i32;
   const from = page * STATE_PER_PAGE;
   // One more than there are slots: the rest of the block begins where one more slot would, and must not look live.
@@ -182,6 +183,18 @@ function addSuperblock(s: AreaState, sizeClass: number): boolean {
     a[map + 2 * i + 1] = spanHi | (sizeClass << ENTRY_CLASS_SHIFT) | (i << ENTRY_PAGE_SHIFT);
   }
   return true;
+}
+
+/**
+ * After a failure that has set `failure` already. In C the span object then stays taken (trap P9), and placement depends on it;
+ * areas with caches place as they like and give it back, since a call of theirs tries more than once.
+ */
+function dropSpan(s: AreaState, sizeClass: number, lo: number, hi: number): false {
+  if (sizeClass === CLASS_BLOCK_OF_SPANS || s.cacheTable.length === 0) return false;
+  const { failure } = s;
+  freeSpanObject(s, lo, hi);
+  s.failure = failure;
+  return false;
 }
 
 /**

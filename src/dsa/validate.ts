@@ -31,9 +31,9 @@ export interface DsaOptions {
    */
   cache?: boolean | undefined;
   /**
-   * A second free of an object that lies in a cache is found, unless two threads free it at the same moment. Default true.
-   * False spares a look at the object's state in each call, and what a thread had cached that dies is lost then. Means
-   * nothing without `cache`.
+   * What is freed is looked at, and cached objects are marked: a second free is found, unless two threads free an object at
+   * the same moment. Default true. False spares a look at the object's state in each call: then a pointer into a superblock is
+   * believed to be a live object there, and what a thread had cached that dies is lost. Means nothing without `cache`.
    */
   checks?: boolean | undefined;
 }

@@ -5,10 +5,10 @@
  * what the table says, and this participant's own stacks with the objects that they name.
  */
 
-import { cacheBound } from './cache-budget.js';
+import { cacheBound, cacheSlots, grantedRoom } from './cache-budget.js';
 import {
   CACHE_OBJECTS,
-  CacheControl,
+  cacheSlotWord,
   CS_BOTTOMS,
   CS_GENERATION,
   CS_GRANTED,
@@ -17,38 +17,37 @@ import {
   CS_TOPS,
 } from './cache-layout.js';
 import { cachedCounts } from './cache-report.js';
-import { cacheSlots, cacheSlotWord } from './cache-sweep.js';
 import { cachedCount, cachedPointer, cacheLimit } from './cache.js';
 import { objectClass, objectStateIndex } from './object-state.js';
 import { formatPointer, hiWord, loWord } from './pointer.js';
 import { CLASS_LARGE, CLASS_SIZE, NUM_SIZE_CLASSES } from './size-classes.js';
 import type { AreaCensus } from './verify-census.js';
 
-const GRANTED = CacheControl.granted / 4;
 const UNIT = 8;
 
 /** K23 to K26. At rest. */
 export function checkCaches(c: AreaCensus): void {
   const { s } = c;
   if (s.cacheTable.length === 0) return;
-  let granted = 0;
   for (let slot = 0; slot < s.attachments.length; slot++) {
-    granted += s.cacheTable[cacheSlotWord(slot) + CS_GRANTED]!;
     if (slot < cacheSlots(s)) checkSlot(c, slot);
+    else checkUnused(c, slot);
   }
-  const total = s.cacheTable[GRANTED]!;
-  const rooms = (): string => `the caches were granted ${total} units of room, their slots have ${granted}`;
-  c.f.check('K24', total >= granted, rooms);
-  // Two words that no store changes together: a thread that dies in between takes room along.
-  if (total > granted) c.f.note('K24', rooms());
+  const granted = grantedRoom(s);
   c.f.checks++;
-  if (total > cacheBound(s)) {
+  if (granted > cacheBound(s)) {
     c.f.note(
       'K24',
-      `the caches were granted ${total} units of room, ${cacheBound(s)} are allowed since the limit was lowered`,
+      `the caches have ${granted} units of room, ${cacheBound(s)} are allowed since the limit was lowered`,
     );
   }
   if (s.caching) for (let k = CLASS_LARGE + 1; k < NUM_SIZE_CLASSES; k++) checkStack(c, k);
+}
+
+/** K25. */
+function checkUnused({ s, f }: AreaCensus, slot: number): void {
+  const room = s.cacheTable[cacheSlotWord(slot) + CS_GRANTED]!;
+  f.check('K25', room === 0, () => `the cache of participant slot ${slot} is nobody's and has ${room} units of room`);
 }
 
 /** K23: marks of a participant are as many as its slot says; K24: it keeps no more than it has room for; K25: see there. */
@@ -59,11 +58,7 @@ function checkSlot(c: AreaCensus, slot: number): void {
   const used = s.cacheTable[word + CS_GENERATION] !== 0;
   const name = `the cache of participant slot ${slot}`;
   f.check('K25', used || noted === undefined, () => `${name} is nobody's, and there are marks of it`);
-  if (!used) {
-    const room = s.cacheTable[word + CS_GRANTED]!;
-    f.check('K25', room === 0, () => `${name} is nobody's and has ${room} units of room`);
-    return;
-  }
+  if (!used) return checkUnused(c, slot);
   const { objects, largePages, bytes } = cachedCounts(s, slot);
   // Without checks cached objects have no marks: the pools then count them as live, and the table has to be believed.
   if (s.checks) {

@@ -18,8 +18,8 @@ import {
   H_USABLE,
   MAX_SEGMENTS,
 } from './area-layout.js';
+import { cacheSlots } from './cache-budget.js';
 import { STATE_CACHED } from './cache-layout.js';
-import { cacheSlots } from './cache-sweep.js';
 import { pageMapWord } from './mapping.js';
 import { peekSegment } from './peek.js';
 import { formatPointer } from './pointer.js';

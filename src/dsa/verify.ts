@@ -26,7 +26,7 @@
  * | K21 | ours: slot states agree with the spans: live when allocated, unused when never handed out; a large object is live |
  * | K22 | ours: a pool counts how many spans of list 2 belong into a lower list; too many is a note |
  * | K23 | ours: the slots with a participant's mark are as many as its cache says that it holds, in every class; else a note when it is gone |
- * | K24 | ours: no cache holds more than it has room for; the rooms add up, or (a note) to less; more than is allowed (the limit was lowered) is a note |
+ * | K24 | ours: no cache holds more than it has room for; more room than is allowed for all (the limit was lowered) is a note |
  * | K25 | ours: a cache slot that is nobody's has no marks and no room |
  * | K26 | ours: every object on a stack of this participant is of its class, has its mark, and is there once |
  *

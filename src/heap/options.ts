@@ -47,8 +47,10 @@ export interface HeapOptions {
    */
   cache?: boolean | undefined;
   /**
-   * A second free of an object is found; with `cache`, unless two threads free it at the same moment. Default true. With
-   * false, and `cache`, none is that comes while the object lies in a cache, and what a thread had cached that is killed is lost.
+   * A pointer that is no live object is always found; with `cache`, unless two threads free the same object at the same
+   * moment. Default true. With false, and `cache`, a second free of an object of up to 8 KiB, or of a large one that lies in a
+   * cache, and a free of a pointer into the middle of a small one are believed: two later objects may then be the same. And
+   * what a thread had cached that is killed is lost.
    */
   checks?: boolean | undefined;
 }
