@@ -19,7 +19,7 @@ import { checkForFreedSegments, segmentState, segmentWords } from './mapping.js'
 import { pageOf, wordOf } from './pointer.js';
 import { CLASS_SIZE } from './size-classes.js';
 import { canMoveHead, moveHead } from './spans.js';
-import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
+import { type AreaState, STATE_LIVE, STATE_BEFORE, STATE_PER } from './state.js';
 import { ensureActiveSuperblock, nothingDue } from './superblocks.js';
 
 const ATTENTION = ATTENTION_WORD;
@@ -35,7 +35,8 @@ const CLASS_NINIT = Span.size_class / 4;
 const NALLOC_FIRST = Span.nallocatable / 4;
 const NO_OBJECT = NOTHING_FREE;
 const SIZES = CLASS_SIZE;
-const PER_PAGE = STATE_PER_PAGE;
+const PER = STATE_PER;
+const BEFORE = STATE_BEFORE;
 const LIVE = STATE_LIVE;
 const TWO_32 = 2 ** 32;
 
@@ -126,7 +127,7 @@ function takeObject(s: AreaState, sizeClass: number, lo: number, hi: number): nu
   if (state.length === 0) return 0;
   const left = (counters & 0xffff) - 1;
   if (left === 0 && !canMoveHead(s, sizeClass, 1, 3)) return 0;
-  const first = pageOf(startLo, startHi) * PER_PAGE;
+  const first = s.maps[index]!.pages * BEFORE[sizeClass]! + pageOf(startLo, startHi) * PER[sizeClass]!;
   // As long as the superblock's own segment is not mapped, its free list may not be used without mapping it.
   const known = s.maps[index]!.i32.length === 0 ? -1 : hi;
   if (left !== 0) s.active[sizeClass]!.set(a, w, lo, known, startLo, startHi, state, first);

@@ -97,7 +97,7 @@ export const AreaControl = struct(
  * Version of what the layouts do not say: states in the state table, bits of page map entries, links without pointers.
  * To be raised with any change of them.
  */
-const AREA_VERSION = 2;
+const AREA_VERSION = 3;
 /** Layouts that all participants of an area must agree on, besides those of the cluster. */
 export const AREA_AGREED: readonly string[] = [
   'dsa_segment_header',

@@ -29,7 +29,7 @@ import {
   NO_STATE_KEPT,
   setEntry,
   setTop,
-  stateIndexOf,
+  nearState,
   takeCached,
   topOf,
 } from './cache.js';
@@ -39,7 +39,7 @@ import { checkForFreedSegments, hasStalled, pageMapWord, segmentWords } from './
 import { fromWords, pageOf, wordOf } from './pointer.js';
 import { CLASS_DUE_AT, CLASS_RECIPROCAL, CLASS_SIZE, SLOT_SHIFT } from './size-classes.js';
 import { canMoveHead, listWord, lockPool, moveHead, unlockPool } from './spans.js';
-import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
+import { type AreaState, firstState, STATE_LIVE, STATE_BEFORE, STATE_PER } from './state.js';
 import { ensureActiveSuperblock, findActiveSuperblock } from './superblocks.js';
 
 /* Constants of this module fold into the code; imported ones are read from memory at every use (see allocate.ts). */
@@ -50,7 +50,8 @@ const CLASS_SHIFT = ENTRY_CLASS_SHIFT;
 const CLASS_MASK = ENTRY_CLASS_MASK;
 const LIVE = STATE_LIVE;
 const POINTER_BITS = ENTRY_POINTER_BITS;
-const PER_PAGE = STATE_PER_PAGE;
+const PER = STATE_PER;
+const BEFORE = STATE_BEFORE;
 const RECIPROCALS = CLASS_RECIPROCAL;
 const SHIFT = SLOT_SHIFT;
 const NOT_LINKED = REFUSED;
@@ -128,10 +129,9 @@ function takeFromActive(
   const most = Math.min(free, wanted);
   if (most === free && !canMoveHead(s, sizeClass, 1, 3)) return 0;
   const initialized = a[w + S_CLASS_NINIT]! >>> 16;
-  const { state } = s.maps[index]!;
-  const page = pageOf(startLo, startHi);
-  const first = page * PER_PAGE;
-  const near = s.checks ? stateIndexOf(s, index, page) : NO_STATE_KEPT;
+  const { state, pages } = s.maps[index]!;
+  const first = pages * BEFORE[sizeClass]! + pageOf(startLo, startHi) * PER[sizeClass]!;
+  const near = s.checks ? nearState(s, index, first) : NO_STATE_KEPT;
   const start = fromWords(startLo, startHi);
   const size = CLASS_SIZE[sizeClass]!;
   const mark = out === null ? s.mark : LIVE;
@@ -233,14 +233,14 @@ function giveOne(s: AreaState, sizeClass: number, pointer: number): boolean {
   const lo = pointer | 0;
   const hi = (pointer * (1 / TWO_32)) | 0;
   const index = hi >>> 8;
-  const { i32: a, state } = s.maps[index]!;
+  const { i32: a, state, pages } = s.maps[index]!;
   const page = ((hi & 0xff) << 20) | (lo >>> 12);
   const map = (index === 0 ? MAP_FIRST : MAP_OTHER) + 2 * page;
   const spanLo = a[map]!;
   const entry = a[map + 1]!;
   const inBlock = entry >>> PAGE_SHIFT;
   const k = Math.imul(((inBlock << 12) | (lo & 0xfff)) >>> 3, RECIPROCALS[sizeClass]!) >>> SHIFT;
-  const at = (page - inBlock) * PER_PAGE + k;
+  const at = pages * BEFORE[sizeClass]! + (page - inBlock) * PER[sizeClass]! + k;
   // Two threads freed it at the same moment, which neither could see: the other one has it. Had we been asked for it
   // before, both would have handed it out.
   if (state[at] !== s.mark) return true;
@@ -272,7 +272,7 @@ export function giveSlot(s: AreaState, sizeClass: number, index: number, page: n
   const spanHi = entry & ENTRY_POINTER_BITS;
   const sa = segmentWords(s, spanHi >>> 8);
   if (sa.length === 0) return false;
-  const first = (page - (entry >>> ENTRY_PAGE_SHIFT)) * STATE_PER_PAGE;
+  const first = firstState(sizeClass, here.pages, page - (entry >>> ENTRY_PAGE_SHIFT));
   const w = wordOf(spanLo, spanHi);
   return linkSlot(s, sizeClass, sa, w, spanLo, spanHi, here.state, at, at - first) !== REFUSED;
 }

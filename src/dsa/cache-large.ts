@@ -20,7 +20,8 @@ import { isWrongPointer } from './inspect.js';
 import { freeLarge } from './large.js';
 import { pageMapWord, segmentWords } from './mapping.js';
 import { hiWord, loWord, pageOf, wordOf } from './pointer.js';
-import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
+import { CLASS_LARGE } from './size-classes.js';
+import { type AreaState, firstState, STATE_LIVE } from './state.js';
 
 /* Constants of this module fold into the code; imported ones are read from memory at every use (see allocate.ts). */
 const MOST_OBJECTS = CACHE_LARGE_OBJECTS;
@@ -38,7 +39,8 @@ function setCounts(s: AreaState, count: number, pages: number): void {
 
 function setState(s: AreaState, pointer: number, state: number): void {
   const hi = hiWord(pointer);
-  s.maps[hi >>> 8]!.state[pageOf(loWord(pointer), hi) * STATE_PER_PAGE] = state;
+  const map = s.maps[hi >>> 8]!;
+  map.state[firstState(CLASS_LARGE, map.pages, pageOf(loWord(pointer), hi))] = state;
 }
 
 /** Takes entry `at` out; later ones move down. */
@@ -81,8 +83,8 @@ export function giveLarge(
   spanHi: number,
 ): boolean {
   const sa = segmentWords(s, spanHi >>> 8);
-  const { state } = s.maps[hi >>> 8]!;
-  const at = pageOf(lo, hi) * STATE_PER_PAGE;
+  const { state, pages } = s.maps[hi >>> 8]!;
+  const at = firstState(CLASS_LARGE, pages, pageOf(lo, hi));
   if (sa.length === 0 || (lo & 0xfff) !== 0 || state[at] !== STATE_LIVE) return false;
   const npages = sa[wordOf(spanLo, spanHi) + S_NPAGES]!;
   if (npages > LARGEST || !makePlace(s, npages)) return false;

@@ -17,7 +17,7 @@ import {
   unmarkFar,
 } from './cache.js';
 import { CLASS_RECIPROCAL, CLASS_SIZE, SLOT_SHIFT, SUPERBLOCK_SIZE } from './size-classes.js';
-import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
+import { type AreaState, firstState, STATE_LIVE } from './state.js';
 
 /* Constants of this module fold into the code; imported ones are read from memory at every use (see allocate.ts). */
 const imul = Math.imul;
@@ -29,7 +29,6 @@ const SIZES = CLASS_SIZE;
 const RECIPROCALS = CLASS_RECIPROCAL;
 const SHIFT = SLOT_SHIFT;
 const LIVE = STATE_LIVE;
-const PER_PAGE = STATE_PER_PAGE;
 const SUPERBLOCK = SUPERBLOCK_SIZE;
 const TWO_32 = 2 ** 32;
 /** As in cache.ts. */
@@ -87,7 +86,7 @@ function locate(s: AreaState, pointer: number): number {
   const k = imul(distance >>> 3, RECIPROCALS[sizeClass]!) >>> SHIFT;
   located = sizeClass;
   blockStart = pointer - distance;
-  blockState = maps[g + 2]! + imul(page - inBlock, PER_PAGE);
+  blockState = maps[g + 2]! + firstState(sizeClass, maps[g + 1]!, page - inBlock);
   return imul(k, SIZES[sizeClass]!) === distance ? blockState + k : -1;
 }
 

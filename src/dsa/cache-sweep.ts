@@ -33,7 +33,7 @@ import { checkForFreedSegments, hasStalled, lockArea, segmentWords, unlockArea }
 import { pageOf, wordOf } from './pointer.js';
 import { CLASS_LARGE, NUM_SIZE_CLASSES } from './size-classes.js';
 import { listWord, lockPool, unlockPool } from './spans.js';
-import { type AreaState, STATE_PER_PAGE } from './state.js';
+import { type AreaState, firstState } from './state.js';
 
 /** Spans that a walk may meet before the list must be a circle. */
 const MAX_SPANS = 2 ** 28;
@@ -143,7 +143,7 @@ function sweepSpan(s: AreaState, sizeClass: number, a: Int32Array, w: number, ma
   const index = startHi >>> 8;
   if (segmentWords(s, index).length === 0) return false;
   const { state } = s.maps[index]!;
-  const first = page * STATE_PER_PAGE;
+  const first = firstState(sizeClass, s.maps[index]!.pages, page);
   const end = first + (a[w + S_CLASS_NINIT]! >>> 16);
   // With the last one the superblock may go, its span, and the segment with it: then none of this is ours to read.
   let left = (a[w + S_NMAX_FCLASS]! & 0xffff) - (a[w + S_NALLOC_FIRST]! & 0xffff);
@@ -174,7 +174,11 @@ function findLarge(s: AreaState, mark: number): number {
     const w = wordOf(lo, hi);
     const startHi = a[w + S_START + 1]!;
     if (segmentWords(s, startHi >>> 8).length === 0) return -1;
-    if (s.maps[startHi >>> 8]!.state[pageOf(a[w + S_START]!, startHi) * STATE_PER_PAGE] === mark) {
+    if (
+      s.maps[startHi >>> 8]!.state[
+        firstState(CLASS_LARGE, s.maps[startHi >>> 8]!.pages, pageOf(a[w + S_START]!, startHi))
+      ] === mark
+    ) {
       FOUND[0] = lo;
       FOUND[1] = hi;
       return 1;

@@ -39,7 +39,7 @@ import {
   NUM_SIZE_CLASSES,
   SLOT_SHIFT,
 } from './size-classes.js';
-import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
+import { type AreaState, STATE_BEFORE, STATE_LIVE, STATE_PART, STATE_PER } from './state.js';
 
 const imul = Math.imul;
 const TWO_32 = 2 ** 32;
@@ -55,7 +55,7 @@ const MAX_SMALL = MAX_SMALL_SIZE;
 const RECIPROCALS = CLASS_RECIPROCAL;
 const SHIFT = SLOT_SHIFT;
 const LIVE = STATE_LIVE;
-const PER_PAGE = STATE_PER_PAGE;
+const PER = STATE_PER;
 
 /** Attachments of one thread that can have caches at a time; further ones go without. 100 KiB of address space each. */
 const BLOCKS = 32;
@@ -93,7 +93,7 @@ const LIMITS = new Int32Array(BLOCKS * PER_BLOCK);
 /** The stacks: pointers, and where each one's state is: index in the view of all states, or below 0. */
 const POINTERS = new Float64Array(BLOCKS * ENTRIES);
 const STATES = new Int32Array(BLOCKS * ENTRIES);
-/** By block and segment: word of the page map's class bits for page 0, pages, index of the state of page 0, first word, first usable page. */
+/** By block and segment: word of the page map's class bits for page 0, pages, index of the first state, first word, first usable page, index of the first state of parts 1 and 2. */
 const MAPS = new Int32Array(BLOCKS * BLOCK_SEGMENTS);
 /** Large objects by block, the newest last: pointers and pages; their number is in `AreaState.largeCached`. */
 export const LARGE_POINTERS: Float64Array = new Float64Array(BLOCKS * CACHE_LARGE_OBJECTS);
@@ -107,10 +107,15 @@ export const CACHE_STATES: Int32Array = STATES;
 export const CACHE_MAPS: Int32Array = MAPS;
 
 /** The state cannot be reached through the view of all states. */
-export const FAR_STATE = -1;
+const FAR_STATE = -1;
 /** The area keeps no marks (`checks: false`). */
 export const NO_STATE_KEPT = -2;
 const NOT_KEPT = NO_STATE_KEPT;
+
+/** By class: where MAPS has the first state of its part. */
+const PART_AT: Int32Array = STATE_PART.map((part) => [2, 5, 6][part]!);
+/** 448 bytes: a class of part 1. */
+const LAST_OF_PART_1 = CLASS_OF_EIGHTHS[448 / 8]!;
 
 const taken = new Uint8Array(BLOCKS).fill(1, 0, 1);
 
@@ -226,6 +231,8 @@ export function noteSegment(block: number, index: number, segment: NearSegment):
   MAPS[g + 2] = segment.firstState;
   MAPS[g + 3] = segment.firstWord;
   MAPS[g + 4] = segment.metaPages;
+  MAPS[g + 5] = segment.firstState + segment.pages * STATE_BEFORE[LAST_OF_PART_1]!;
+  MAPS[g + 6] = segment.firstState + segment.pages * STATE_BEFORE[0]!;
 }
 
 /**
@@ -246,10 +253,10 @@ export function wordAt(s: AreaState, pointer: unknown, offset: unknown): number 
   return known && s.words[s.counter] === s.freedSeen ? MAPS[g + 3]! + (at >>> 2) : -1;
 }
 
-/** Index of the state of slot 0 of the superblock that begins at a page, or FAR_STATE. */
-export function stateIndexOf(s: AreaState, index: number, page: number): number {
+/** Index, in the view of all states, of an entry of a segment's state table; FAR_STATE when the hot path does not reach it. */
+export function nearState(s: AreaState, index: number, at: number): number {
   const g = s.mapsAt + index * SEGMENT_WORDS;
-  return MAPS[g + 1] === 0 ? FAR_STATE : MAPS[g + 2]! + page * STATE_PER_PAGE;
+  return MAPS[g + 1] === 0 ? FAR_STATE : MAPS[g + 2]! + at;
 }
 
 /**
@@ -303,7 +310,7 @@ export function giveCached(s: AreaState, lo: number, hi: number, pointer: number
   const distance = (inBlock << 12) | (lo & 0xfff);
   // For what is no class the tables below have nothing, and the slot then is not where it should be.
   const k = imul(distance >>> 3, RECIPROCALS[sizeClass]!) >>> SHIFT;
-  const at = MAPS[g + 2]! + imul(page - inBlock, PER_PAGE) + k;
+  const at = MAPS[g + PART_AT[sizeClass]!]! + imul(page - inBlock, PER[sizeClass]!) + k;
   const i = s.classes + sizeClass;
   const top = TOPS[i]! + 1;
   if (imul(k, SIZES[sizeClass]!) !== distance || s.states[at] !== LIVE || top > LIMITS[i]!) return false;

@@ -10,7 +10,7 @@ import { makeRoom, refillAndTake } from './cache-exchange.js';
 import { giveLarge, takeLarge } from './cache-large.js';
 import { emptyCache, hasCached } from './cache-life.js';
 import { sweepGone } from './cache-sweep.js';
-import { cacheRoom, FAR_STATE, NO_STATE_KEPT, push, stateIndexOf, takeCached } from './cache.js';
+import { cacheRoom, NO_STATE_KEPT, push, nearState, takeCached } from './cache.js';
 import { freeObject } from './free.js';
 import { explainBadPointer, isUnreachable } from './inspect.js';
 import { allocateLarge } from './large.js';
@@ -18,7 +18,7 @@ import { checkForFreedSegments, hasStalled, pageMapWord, segmentWords } from './
 import { objectClass, objectStateIndex } from './object-state.js';
 import { hiWord, loWord, pageOf } from './pointer.js';
 import { CLASS_LARGE, CLASS_SIZE } from './size-classes.js';
-import { type AreaState, STATE_LIVE, STATE_PER_PAGE } from './state.js';
+import { type AreaState, STATE_LIVE } from './state.js';
 
 /**
  * Allocates an object of a slab class, from the cache if there is one.
@@ -103,10 +103,4 @@ export function freeCached(s: AreaState, lo: number, hi: number, pointer: number
   s.maps[index]!.state[at] = s.mark;
   push(s, sizeClass, pointer, s.checks ? nearState(s, index, at) : NO_STATE_KEPT);
   return true;
-}
-
-/** Where the hot path finds entry `at` of a segment's state table. */
-function nearState(s: AreaState, index: number, at: number): number {
-  const first = stateIndexOf(s, index, Math.floor(at / STATE_PER_PAGE));
-  return first === FAR_STATE ? FAR_STATE : first + (at % STATE_PER_PAGE);
 }

@@ -29,7 +29,7 @@ import { checkForFreedSegments, segmentWords } from './mapping.js';
 import { fromWords, pageOf, wordOf } from './pointer.js';
 import { CLASS_DUE_AT, CLASS_RECIPROCAL, CLASS_SIZE, NUM_SIZE_CLASSES, SLOT_SHIFT, SPAN_SIZE } from './size-classes.js';
 import { canUnlink, countDue, headMapped, poolWord, pushSpan, unlinkSpan } from './spans.js';
-import { type AreaState, STATE_LIVE, STATE_PER_PAGE, UNMAPPED } from './state.js';
+import { type AreaState, STATE_LIVE, STATE_BEFORE, STATE_PER, UNMAPPED } from './state.js';
 import { destroySuperblock } from './superblocks.js';
 
 const ATTENTION = ATTENTION_WORD;
@@ -53,7 +53,8 @@ const SIZES = CLASS_SIZE;
 const RECIPROCALS = CLASS_RECIPROCAL;
 const SHIFT = SLOT_SHIFT;
 const DUE_AT = CLASS_DUE_AT;
-const PER_PAGE = STATE_PER_PAGE;
+const PER = STATE_PER;
+const BEFORE = STATE_BEFORE;
 const LIVE = STATE_LIVE;
 const NOT_MAPPED = UNMAPPED;
 const WORDS_4_GIB = 2 ** 30;
@@ -100,7 +101,7 @@ export function freeObject(s: AreaState, lo: number, hi: number): boolean {
   const inBlock = entry >>> PAGE_SHIFT;
   const distance = (inBlock << 12) | (lo & 0xfff);
   const k = Math.imul(distance >>> 3, RECIPROCALS[sizeClass]!) >>> SHIFT;
-  const at = (page - inBlock) * PER_PAGE + k;
+  const at = here.pages * BEFORE[sizeClass]! + (page - inBlock) * PER[sizeClass]! + k;
   let sa = maps[spanHi >>> 8]!.i32;
   if (sa === NOT_MAPPED) {
     sa = segmentWords(s, spanHi >>> 8);
@@ -221,7 +222,7 @@ export function freeSpanObject(s: AreaState, lo: number, hi: number): boolean {
   const blockLo = lo & ~0xfff;
   const k = ((lo & 0xfff) / SPAN_SIZE) | 0;
   const state = s.maps[hi >>> 8]!.state;
-  const at = pageOf(lo, hi) * PER_PAGE + k;
+  const at = s.maps[hi >>> 8]!.pages * BEFORE[0]! + pageOf(lo, hi) * PER[0]! + k;
   const outcome = returnLast(s, 0, a, wordOf(blockLo, hi), blockLo, hi, state, at, k);
   release(p, ctl, pool, ns);
   return outcome !== REFUSED;

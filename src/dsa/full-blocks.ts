@@ -9,7 +9,7 @@
 
 import { AreaControl, NOTHING_FREE, Pool, Span } from './area-layout.js';
 import { CLASS_SIZE } from './size-classes.js';
-import { type AreaState, STATE_LIVE, STATE_PER_PAGE, UNMAPPED } from './state.js';
+import { type AreaState, STATE_LIVE, STATE_BEFORE, STATE_PER, UNMAPPED } from './state.js';
 
 /* Constants of this module fold into the code; imported ones are read from memory at every use (see allocate.ts). */
 const POOLS = AreaControl.pools / 4;
@@ -25,7 +25,8 @@ const NALLOC_FIRST = Span.nallocatable / 4;
 const NMAX_FCLASS = Span.nmax / 4;
 const NO_OBJECT = NOTHING_FREE;
 const SIZES = CLASS_SIZE;
-const PER_PAGE = STATE_PER_PAGE;
+const PER = STATE_PER;
+const BEFORE = STATE_BEFORE;
 const LIVE = STATE_LIVE;
 const NOT_MAPPED = UNMAPPED;
 const WORDS_4_GIB = 2 ** 30;
@@ -66,8 +67,9 @@ export function takeFromCrowded(s: AreaState, sizeClass: number, pool: number): 
   ) {
     return 0;
   }
-  const { state } = s.maps[startHi >>> 8]!;
-  const first = (((startHi & 0xff) << 20) | (startLo >>> 12)) * PER_PAGE;
+  const { state, pages } = s.maps[startHi >>> 8]!;
+  const page = ((startHi & 0xff) << 20) | (startLo >>> 12);
+  const first = pages * BEFORE[sizeClass]! + page * PER[sizeClass]!;
   ctl[pool + TO_CROWDED] = nextLo;
   ctl[pool + TO_CROWDED + 1] = nextHi;
   if ((nextLo | nextHi) !== 0) setPrev(s, nextLo, nextHi, 0, 0);

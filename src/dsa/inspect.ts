@@ -27,7 +27,7 @@ import {
   PAGE_SIZE,
 } from './size-classes.js';
 import { listWord } from './spans.js';
-import { type AreaFailure, type AreaState, STATE_PER_PAGE, STATE_FREED, STATE_LIVE } from './state.js';
+import { type AreaFailure, type AreaState, firstState, STATE_FREED, STATE_LIVE } from './state.js';
 
 const TWO_32 = 2 ** 32;
 const WRONG: ReadonlySet<AreaFailure> = new Set<AreaFailure>(['double', 'foreign', 'interior', 'misaligned', 'stale']);
@@ -64,11 +64,11 @@ function judge(s: AreaState, pointer: number): AreaFailure {
   if (sizeClass >= NUM_SIZE_CLASSES) return 'corrupt';
   if (sizeClass === CLASS_LARGE) {
     if (startLo !== lo || startHi !== hi) return 'interior';
-    return state[page * STATE_PER_PAGE] === STATE_LIVE ? 'none' : 'double';
+    return state[firstState(CLASS_LARGE, s.maps[index]!.pages, page)] === STATE_LIVE ? 'none' : 'double';
   }
   const distance = (lo - startLo) | 0;
   const k = Math.floor(distance / CLASS_SIZE[sizeClass]!);
-  const slot = state[pageOf(startLo, startHi) * STATE_PER_PAGE + k];
+  const slot = state[firstState(sizeClass, s.maps[index]!.pages, pageOf(startLo, startHi)) + k];
   if (k * CLASS_SIZE[sizeClass]! !== distance) return k < CLASS_CAPACITY[sizeClass]! ? 'interior' : 'foreign';
   if (slot === STATE_LIVE) return 'none';
   return k < sa[w + S_CLASS_NINIT]! >>> 16 ? 'double' : 'foreign';
@@ -89,7 +89,9 @@ function judgeUnmapped(s: AreaState, lo: number, hi: number, state: Uint16Array,
     spanLo = sa[w + S_NEXT]!;
     spanHi = sa[w + S_NEXT + 1]!;
   }
-  return (lo & (PAGE_SIZE - 1)) === 0 && state[page * STATE_PER_PAGE] === STATE_FREED ? 'double' : 'foreign';
+  return (lo & (PAGE_SIZE - 1)) === 0 && state[firstState(CLASS_LARGE, s.maps[hi >>> 8]!.pages, page)] === STATE_FREED
+    ? 'double'
+    : 'foreign';
 }
 
 /** Tells whether the last failure lies with the store or a lock, so that nothing can be said about the pointer. */
@@ -140,7 +142,7 @@ export function usableBytes(s: AreaState, pointer: number): number {
       const sizeClass = sa[w + S_CLASS_NINIT]! & 0xffff;
       const startLo = sa[w + S_START]!;
       const startHi = sa[w + S_START + 1]!;
-      const first = pageOf(startLo, startHi) * STATE_PER_PAGE;
+      const first = firstState(sizeClass, s.maps[index]!.pages, pageOf(startLo, startHi));
       if ((spanLo | spanHi) !== 0 && startHi >>> 8 === index && sizeClass < NUM_SIZE_CLASSES) {
         if (sizeClass === CLASS_LARGE) {
           if (startLo === lo && startHi === hi && state[first] === STATE_LIVE) return sa[w + S_NPAGES]! * PAGE_SIZE;

@@ -16,7 +16,7 @@ import { fromWords, pageHi, pageLo, pageOf, wordOf } from './pointer.js';
 import { putPages, rebin } from './segments.js';
 import { CLASS_BLOCK_OF_SPANS, CLASS_LARGE } from './size-classes.js';
 import { canUnlink, initSpan, unlinkSpan } from './spans.js';
-import { type AreaState, STATE_PER_PAGE, STATE_FREED, STATE_LIVE } from './state.js';
+import { type AreaState, firstState, STATE_FREED, STATE_LIVE } from './state.js';
 import { takePages, undoPages } from './superblocks.js';
 
 /* Constants of this module fold into the code; imported ones are read from memory at every use (see allocate.ts). */
@@ -25,7 +25,6 @@ const NPAGES = S_NPAGES;
 const START = S_START;
 const LARGE = CLASS_LARGE;
 const OF_SPANS = CLASS_BLOCK_OF_SPANS;
-const PER_PAGE = STATE_PER_PAGE;
 const FREED = STATE_FREED;
 const LIVE = STATE_LIVE;
 /** High word of the page map entry of a large object, without the bits of its pointer. */
@@ -56,7 +55,7 @@ export function allocateLarge(s: AreaState, npages: number): number {
 /** Makes the span and the page map entry of a new large object. Under the area lock. False with `failure` set. */
 function describe(s: AreaState, spanHi: number, spanLo: number, index: number, page: number, npages: number): boolean {
   if (!initSpan(s, LARGE, spanLo, spanHi, pageLo(page), pageHi(index, page), npages)) return false;
-  s.maps[index]!.state[page * PER_PAGE] = LIVE;
+  s.maps[index]!.state[firstState(LARGE, s.maps[index]!.pages, page)] = LIVE;
   const a = s.maps[index]!.i32;
   const map = pageMapWord(index) + 2 * page;
   a[map] = spanLo;
@@ -101,7 +100,7 @@ export function freeLarge(
     a[map + 1] === (spanHi | ENTRY_LARGE) &&
     sa[w + START] === lo &&
     sa[w + START + 1] === hi &&
-    s.maps[index]!.state[pageOf(lo, hi) * PER_PAGE] === expected;
+    s.maps[index]!.state[firstState(LARGE, s.maps[index]!.pages, pageOf(lo, hi))] === expected;
   const done = ours && releaseLarge(s, spanLo, spanHi);
   unlockArea(s);
   if (!ours) return explainBadPointer(s, fromWords(lo, hi));
@@ -126,7 +125,7 @@ export function releaseLarge(s: AreaState, lo: number, hi: number): boolean {
   const map = pageMapWord(index) + 2 * page;
   const a = s.maps[index]!.i32;
   unlinkSpan(s, sa, w);
-  s.maps[index]!.state[page * PER_PAGE] = FREED;
+  s.maps[index]!.state[firstState(LARGE, s.maps[index]!.pages, page)] = FREED;
   a[map] = 0;
   a[map + 1] = 0;
   const done = putPages(s, index, page, sa[w + NPAGES]!);

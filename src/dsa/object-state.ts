@@ -13,7 +13,7 @@ import {
 } from './area-layout.js';
 import { hiWord, loWord, pageOf } from './pointer.js';
 import { CLASS_LARGE, CLASS_RECIPROCAL, CLASS_SIZE, SLOT_SHIFT } from './size-classes.js';
-import { type AreaState, STATE_PER_PAGE } from './state.js';
+import { type AreaState, firstState } from './state.js';
 
 /** Index of an object's state in the table of its segment; -1 when the pointer is not the start of one. */
 export function objectStateIndex(s: AreaState, lo: number, hi: number): number {
@@ -23,12 +23,12 @@ export function objectStateIndex(s: AreaState, lo: number, hi: number): number {
   if (map === undefined || page >= map.pages || map.i32.length === 0) return -1;
   const entry = map.i32[(index === 0 ? PAGEMAP_WORD_FIRST : PAGEMAP_WORD_OTHER) + 2 * page + 1]!;
   const sizeClass = (entry >>> ENTRY_CLASS_SHIFT) & ENTRY_CLASS_MASK;
-  if (sizeClass === CLASS_LARGE) return (lo & 0xfff) === 0 ? page * STATE_PER_PAGE : -1;
+  if (sizeClass === CLASS_LARGE) return (lo & 0xfff) === 0 ? firstState(CLASS_LARGE, map.pages, page) : -1;
   const inBlock = entry >>> ENTRY_PAGE_SHIFT;
   const distance = (inBlock << 12) | (lo & 0xfff);
   const k = Math.imul(distance >>> 3, CLASS_RECIPROCAL[sizeClass] ?? 0) >>> SLOT_SHIFT;
   const starts = sizeClass > CLASS_LARGE && Math.imul(k, CLASS_SIZE[sizeClass] ?? 0) === distance;
-  return starts ? (page - inBlock) * STATE_PER_PAGE + k : -1;
+  return starts ? firstState(sizeClass, map.pages, page - inBlock) + k : -1;
 }
 
 /** Size class of the object at a pointer: 1 for a large one, 0 when the pointer leads to no object. */

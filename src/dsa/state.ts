@@ -11,7 +11,7 @@ import type { FreePageManager } from '../freepage/freepage.js';
 import type { Participant } from '../sync/sync.js';
 import { AreaControl, MAX_SEGMENTS } from './area-layout.js';
 import { cacheSlotWord, STATE_CACHED } from './cache-layout.js';
-import { NUM_SIZE_CLASSES } from './size-classes.js';
+import { CLASS_BLOCK_OF_SPANS, CLASS_CAPACITY, NUM_SIZE_CLASSES } from './size-classes.js';
 
 /** In place of a block of the cache tables: nobody's. */
 const NO_CACHE = 0;
@@ -21,10 +21,43 @@ export const UNMAPPED: Int32Array = new Int32Array(0);
 /** Stands for the state table of a segment that is not mapped. */
 export const NO_STATE: Uint16Array = new Uint16Array(0);
 
-/** Entries of the state table per page: an object is at least 8 bytes. Lower is impossible, higher is waste. */
-export const STATE_PER_PAGE = 512;
+/**
+ * The state table of a segment has three parts, so that the states of a superblock lie close to those of the next: an entry a
+ * slot, and a slot may be 8 bytes or 8 KiB. In one part with room for the smallest, each superblock touched a page of states of
+ * its own, 6 % of what it holds. Each part has entries for all pages; a class uses the part whose entries suffice.
+ *
+ *     part     entries a page   classes
+ *     0             8           512 bytes and more, large objects (their first page's first entry)
+ *     1            64           64 to 448 bytes
+ *     2           512           8 to 56 bytes, span objects
+ */
+const PARTS = [
+  { perPage: 8, before: 0 },
+  { perPage: 64, before: 8 },
+  { perPage: 512, before: 72 },
+] as const;
+
+function partOf(sizeClass: number): number {
+  if (sizeClass === CLASS_BLOCK_OF_SPANS) return 2;
+  return CLASS_CAPACITY[sizeClass]! <= 128 ? 0 : CLASS_CAPACITY[sizeClass]! <= 1024 ? 1 : 2;
+}
+
+/** By class: which part. */
+export const STATE_PART: Int32Array = Int32Array.from(CLASS_CAPACITY, (_, c) => partOf(c));
+/** By class: entries per page in its part. */
+export const STATE_PER: Int32Array = STATE_PART.map((part) => PARTS[part]!.perPage);
+/** By class: entries per page of the segment in front of its part. */
+export const STATE_BEFORE: Int32Array = STATE_PART.map((part) => PARTS[part]!.before);
+/** Entries of the state table per page, all parts together. */
+export const STATE_PER_PAGE = 584;
 /** Bytes of the state table per page; two an entry. */
 export const STATE_BYTES_PER_PAGE = STATE_PER_PAGE * 2;
+
+/** Entry of slot 0 of a superblock of a class, or of a large object, that begins at `page` of a segment of `pages` pages. */
+export function firstState(sizeClass: number, pages: number, page: number): number {
+  return pages * STATE_BEFORE[sizeClass]! + page * STATE_PER[sizeClass]!;
+}
+
 /**
  * An entry of the state table says what a slot of a superblock holds: {@link STATE_LIVE}, or, when it is free, the index
  * of the next free slot ({@link NOTHING_FREE} at the end of the list), or that it never held anything, or whose cache has it

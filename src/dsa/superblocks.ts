@@ -36,7 +36,7 @@ import {
   pushSpan,
   unlinkSpan,
 } from './spans.js';
-import { type AreaState, STATE_PER_PAGE, STATE_UNUSED } from './state.js';
+import { type AreaState, firstState, STATE_PER, STATE_UNUSED } from './state.js';
 
 /** Spans that a walk over one list may meet before the list must be a circle: one per page of the largest area. */
 const MAX_SPANS = 2 ** 28;
@@ -169,12 +169,12 @@ function addSuperblock(s: AreaState, sizeClass: number): boolean {
   unlockArea(s);
   if (!done) return dropSpan(s, sizeClass, spanLo, spanHi);
   const a = s.maps[index]!.i32;
-  const from = page * STATE_PER_PAGE;
+  const from = firstState(sizeClass, s.maps[index]!.pages, page);
   // One more than there are slots: the rest of the block begins where one more slot would, and must not look live.
   s.maps[index]!.state.fill(
     STATE_UNUSED,
     from,
-    from + Math.min(CLASS_CAPACITY[sizeClass]! + 1, npages * STATE_PER_PAGE),
+    from + Math.min(CLASS_CAPACITY[sizeClass]! + 1, npages * STATE_PER[sizeClass]!),
   );
   // The page map leads to a span only once that span is complete.
   const map = pageMapWord(index) + 2 * page;

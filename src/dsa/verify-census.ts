@@ -75,7 +75,7 @@ export class SegmentCensus {
   /** The mapping; null for an in-place area in plain memory. */
   readonly segment: DsmSegment | null;
   readonly words: Int32Array;
-  /** Slot states, STATE_PER_PAGE a page. */
+  /** Slot states; see STATE_PER_PAGE. */
   readonly state: Uint16Array;
   /** Bytes by this participant's own knowledge. */
   readonly size: number;

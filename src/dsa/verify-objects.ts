@@ -6,7 +6,7 @@
 
 import { S_CLASS_NINIT, S_NALLOC_FIRST, NOTHING_FREE } from './area-layout.js';
 import { CLASS_BLOCK_OF_SPANS, CLASS_CAPACITY, PAGES_PER_SUPERBLOCK, SPANS_PER_BLOCK } from './size-classes.js';
-import { STATE_LIVE, STATE_PER_PAGE, STATE_UNUSED } from './state.js';
+import { firstState, STATE_LIVE, STATE_PER, STATE_UNUSED } from './state.js';
 import type { AreaCensus, SegmentCensus } from './verify-census.js';
 
 /** A span that was met on a list, and where it lies. */
@@ -44,7 +44,7 @@ export function checkObjects(
   const initialized = Math.min(told, slots);
   const allocated = c.slots;
   allocated.fill(1, 0, initialized).fill(0, initialized, slots);
-  const from = first * STATE_PER_PAGE;
+  const from = firstState(sizeClass, body.pages, first);
   let free = slots - initialized;
   let k = words[w + S_NALLOC_FIRST]! >>> 16;
   while (k !== NOTHING_FREE) {
@@ -75,7 +75,7 @@ function checkStates(
   // One more than there are slots: what is left of a superblock begins there, and free() must not take it for an object.
   const end = block
     ? SPANS_PER_BLOCK + 1
-    : Math.min(CLASS_CAPACITY[sizeClass]! + 1, PAGES_PER_SUPERBLOCK * STATE_PER_PAGE);
+    : Math.min(CLASS_CAPACITY[sizeClass]! + 1, PAGES_PER_SUPERBLOCK * STATE_PER[sizeClass]!);
   f.checks += end;
   for (let k = 0; k < end; k++) {
     const got = state[from + k]!;

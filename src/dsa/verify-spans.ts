@@ -35,7 +35,7 @@ import {
   SPANS_PER_BLOCK,
 } from './size-classes.js';
 import { dueSpans, listWord } from './spans.js';
-import { STATE_LIVE, STATE_PER_PAGE } from './state.js';
+import { firstState, STATE_LIVE } from './state.js';
 import {
   type AreaCensus,
   PAGE_LARGE,
@@ -250,7 +250,7 @@ function checkPages(
   }
   const initialized = words[w + S_CLASS_NINIT]! >>> 16;
   f.check('K9', initialized === 0, () => `${name()} has ${initialized} initialised slots`);
-  const state = body.state[first * STATE_PER_PAGE]!;
+  const state = body.state[firstState(CLASS_LARGE, body.pages, first)]!;
   const sound = state === STATE_LIVE || c.noteMark(CLASS_LARGE, state, npages);
   f.check('K21', sound, () => `${name()}: its large object has the state ${state}`);
 }

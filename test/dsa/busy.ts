@@ -22,6 +22,7 @@ import { pageMapWord } from '../../dist/dsa/mapping.js';
 import { pageOf, wordOf } from '../../dist/dsa/pointer.js';
 import { CLASS_CAPACITY, NUM_SIZE_CLASSES } from '../../dist/dsa/size-classes.js';
 import { listWord } from '../../dist/dsa/spans.js';
+import { firstState } from '../../dist/dsa/state.js';
 import { Dsm } from '../../dist/dsm/dsm.js';
 import type { DsaPointer } from '../../dist/layout/layout.js';
 import { MIB } from './helpers.js';
@@ -133,7 +134,8 @@ export function metadataWords(area: DsaArea): Word[] {
   function addSpan(span: ListedSpan, sizeClass: number): void {
     add(span.words, span.w, 13, `span of pool ${sizeClass}`);
     const slots = sizeClass === 0 ? 73 : sizeClass === 1 ? 1 : CLASS_CAPACITY[sizeClass]! + 1;
-    add(s.maps[span.start.segment]!.state, span.start.page * 512, slots, `slots of pool ${sizeClass}`);
+    const { state, pages } = s.maps[span.start.segment]!;
+    add(state, firstState(sizeClass, pages, span.start.page), slots, `slots of pool ${sizeClass}`);
   }
 
   function addSegment(index: number): void {

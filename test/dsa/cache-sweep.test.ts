@@ -6,7 +6,7 @@ import { STATE_CACHED } from '../../dist/dsa/cache-layout.js';
 import { sweepCaches, takeBackCache } from '../../dist/dsa/cache-sweep.js';
 import { DsaArea } from '../../dist/dsa/dsa.js';
 import { CLASS_SIZE, NUM_SIZE_CLASSES } from '../../dist/dsa/size-classes.js';
-import { STATE_PER_PAGE } from '../../dist/dsa/state.js';
+import { firstState } from '../../dist/dsa/state.js';
 import { poolWord } from '../../dist/dsa/spans.js';
 import { Dsm } from '../../dist/dsm/dsm.js';
 import type { DsaPointer } from '../../dist/layout/layout.js';
@@ -246,8 +246,8 @@ it('behind the last object of a superblock that goes nothing is looked at: the m
     put(page, npages);
     s.maps[0]!.state.fill(
       STATE_CACHED + gone.dsm.participant.slot,
-      page * STATE_PER_PAGE,
-      (page + npages) * STATE_PER_PAGE,
+      firstState(37, s.maps[0]!.pages, page),
+      firstState(37, s.maps[0]!.pages, page + npages),
     );
     reused++;
   };

@@ -13,7 +13,7 @@ import {
   STATE_CACHED,
 } from '../../dist/dsa/cache-layout.js';
 import { cachedCounts } from '../../dist/dsa/cache-report.js';
-import { bottomOf, cacheLimit, dropOldest, push, setCacheLimit, stateIndexOf } from '../../dist/dsa/cache.js';
+import { bottomOf, cacheLimit, dropOldest, push, setCacheLimit, nearState } from '../../dist/dsa/cache.js';
 import type { DsaArea } from '../../dist/dsa/dsa.js';
 import { objectStateIndex } from '../../dist/dsa/object-state.js';
 import { hiWord, loWord } from '../../dist/dsa/pointer.js';
@@ -164,7 +164,7 @@ describe.each(STORES)('on %s', (store) => {
     const { area } = first;
     const s = area.state;
     const errors = (): string[] => [...new Set(area.verify().findings.map(({ id }) => id))].sort();
-    const near = stateIndexOf(s, 0, 0);
+    const near = nearState(s, 0, 0);
     const stack = stackOf(area, C64);
     const theirs = stackOf(second.area, C64)[0]!;
     // The count is made right again, so that only the object is wrong: it takes the place of the oldest.

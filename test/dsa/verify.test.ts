@@ -34,7 +34,7 @@ import {
 } from '../../dist/dsa/area-layout.js';
 import { DSA_ALLOC_NO_OOM, DsaArea, verifyArea, type VerifyReport } from '../../dist/dsa/dsa.js';
 import { listWord, poolWord } from '../../dist/dsa/spans.js';
-import { NO_STATE, SegmentMap, STATE_LIVE } from '../../dist/dsa/state.js';
+import { NO_STATE, SegmentMap, STATE_LIVE, firstState } from '../../dist/dsa/state.js';
 import { ClusterControl, DsmControlItem } from '../../dist/dsm/control-layout.js';
 import {
   HAS_WAITERS,
@@ -204,7 +204,8 @@ const entry = (area: DsaArea, segment: number, page: number, half: number): [Int
 };
 const slotState = (area: DsaArea, sizeClass: number, fclass: number, k: number): [Uint16Array, number] => {
   const { start } = spansOn(area, sizeClass, fclass)[0]!;
-  return [area.state.maps[start.segment]!.state, start.page * 512 + k];
+  const { state, pages } = area.state.maps[start.segment]!;
+  return [state, firstState(sizeClass, pages, start.page) + k];
 };
 
 const CASES: Case[] = [
