@@ -9,6 +9,7 @@ import type { DsaPointer } from '../layout/layout.js';
 import { MAX_ALLOC_SIZE } from './area-layout.js';
 import { AreaReports } from './area-reports.js';
 import { allocateMany, freeMany } from './bulk.js';
+import { takeLarge } from './cache-large.js';
 import type { Pointers } from './cache-many.js';
 import { takeCached } from './cache.js';
 import { allocatePages, allocateSmall, freeCached } from './cached.js';
@@ -38,8 +39,8 @@ const CLASSES = CLASS_OF_EIGHTHS;
 /** Base of DsaArea; see there. */
 export class AreaObjects extends AreaReports {
   /**
-   * Allocates an object. Two atomic operations for up to 8192 bytes when a superblock has room. Follows
-   * dsa_allocate_extended.
+   * Allocates an object. For up to 8192 bytes no atomic operation when the cache has one, two without a cache when a superblock
+   * has room. Follows dsa_allocate_extended.
    *
    * @param size bytes; up to 1073741823, up to 2^63 - 1 with DSA_ALLOC_HUGE
    * @param flags DSA_ALLOC_HUGE | DSA_ALLOC_NO_OOM | DSA_ALLOC_ZERO
@@ -53,11 +54,16 @@ export class AreaObjects extends AreaReports {
     return +this.allocateUncached(size, flags) as DsaPointer;
   }
 
-  private allocateUncached(size: number | bigint, flags: number): DsaPointer {
+  /** {@link allocate} of what `takeCached` has not. @internal */
+  allocateUncached(size: number | bigint, flags: number): DsaPointer {
     const s = this.state;
     const n = typeof size === 'number' ? size : 0;
     if (flags !== 0 || n >>> 0 !== n || n === 0 || n > MAX_ORDINARY || s.attached !== true) {
       return this.allocateGeneral(size, flags);
+    }
+    if (n > MAX_SMALL && s.largeCached > 0) {
+      const cached = takeLarge(s, (n + 4095) >>> 12);
+      if (cached !== 0) return cached as DsaPointer;
     }
     const lo = n <= MAX_SMALL ? allocateSmall(s, CLASSES[(n + 7) >>> 3]!) : allocatePages(s, (n + 4095) >>> 12);
     const { hi } = s;
@@ -116,7 +122,8 @@ export class AreaObjects extends AreaReports {
     }
   }
 
-  private freeUncached(pointer: DsaPointer, lo: number, hi: number, whole: boolean): void {
+  /** {@link free} of what `give` did not take; `whole` tells whether (lo, hi) is the pointer. @internal */
+  freeUncached(pointer: DsaPointer, lo: number, hi: number, whole: boolean): void {
     const s = this.state;
     if (s.attached !== true) this.refusePointer('free', pointer);
     if (!whole || hi < 0) {

@@ -29,6 +29,7 @@ const MOST_PAGES = CACHE_LARGE_PAGES;
 const LARGEST = CACHE_LARGEST_PAGES;
 const POINTERS = LARGE_POINTERS;
 const PAGES = LARGE_PAGES;
+const TWO_32 = 2 ** 32;
 
 function setCounts(s: AreaState, count: number, pages: number): void {
   s.largeCached = count;
@@ -38,9 +39,9 @@ function setCounts(s: AreaState, count: number, pages: number): void {
 }
 
 function setState(s: AreaState, pointer: number, state: number): void {
-  const hi = hiWord(pointer);
+  const hi = (pointer * (1 / TWO_32)) | 0;
   const map = s.maps[hi >>> 8]!;
-  map.state[firstState(CLASS_LARGE, map.pages, pageOf(loWord(pointer), hi))] = state;
+  map.state[firstState(CLASS_LARGE, map.pages, pageOf(pointer | 0, hi))] = state;
 }
 
 /** Takes entry `at` out; later ones move down. */

@@ -89,13 +89,13 @@ export function freeCached(s: AreaState, lo: number, hi: number, pointer: number
   const a = segmentWords(s, index);
   if (a.length === 0) return isUnreachable(s) ? false : explainBadPointer(s, pointer);
   const sizeClass = objectClass(s, lo, hi);
-  const at = objectStateIndex(s, lo, hi);
-  if (at < 0 || sizeClass === 0 || s.maps[index]!.state[at] !== STATE_LIVE) return explainBadPointer(s, pointer);
-  const map = pageMapWord(index) + 2 * pageOf(lo, hi);
   if (sizeClass === CLASS_LARGE) {
+    const map = pageMapWord(index) + 2 * pageOf(lo, hi);
     const spanHi = a[map + 1]! & ENTRY_POINTER_BITS;
     return giveLarge(s, lo, hi, pointer, a[map]!, spanHi) || freeObject(s, lo, hi);
   }
+  const at = objectStateIndex(s, lo, hi);
+  if (at < 0 || sizeClass === 0 || s.maps[index]!.state[at] !== STATE_LIVE) return explainBadPointer(s, pointer);
   if (cacheRoom(s.block, sizeClass) === 0 && !makeRoom(s, sizeClass)) {
     // A lock that has stalled would stall again.
     return !hasStalled(s) && freeObject(s, lo, hi);

@@ -79,7 +79,7 @@ export abstract class HeapObjects extends HeapNumbers {
 
   #allocUncached(bytes: Size, options: AllocOptions | undefined): Pointer {
     const area = this.open();
-    if (options === undefined && typeof bytes === 'number' && bytes <= ORDINARY) return area.allocate(bytes);
+    if (options === undefined && typeof bytes === 'number' && bytes <= ORDINARY) return area.allocateUncached(bytes, 0);
     return area.allocate(sizeInBytes(bytes), allocFlags(options));
   }
 
@@ -97,14 +97,17 @@ export abstract class HeapObjects extends HeapNumbers {
       // As in DsaArea.free, whose call would be one too many for V8 to put all of this into the caller.
       const lo = ptr | 0;
       const hi = (ptr * (1 / TWO_32)) | 0;
-      if (hi * TWO_32 + (lo >>> 0) === ptr && s.give(s, lo, hi, ptr)) return;
+      if (hi * TWO_32 + (lo >>> 0) === ptr) {
+        if (!s.give(s, lo, hi, ptr)) this.#freeUncached(ptr, lo, hi);
+        return;
+      }
     }
-    this.#freeUncached(ptr);
+    this.open().free(ptr);
   }
 
-  #freeUncached(ptr: Pointer): void {
+  #freeUncached(ptr: Pointer, lo: number, hi: number): void {
     const area = this.open();
-    area.free(ptr);
+    area.freeUncached(ptr, lo, hi, true);
     this.afterFree(area);
   }
 
