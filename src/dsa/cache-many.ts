@@ -70,7 +70,8 @@ let blockStart = 0;
 let blockState = 0;
 
 /** Index of the state of the object at a pointer, for bulk calls; -1 when the hot path does not reach it, or it is no start of one. */
-function locate(s: AreaState, pointer: number): number {
+function locate(s: AreaState, pointer: unknown): number {
+  if (typeof pointer !== 'number') return -1;
   const lo = pointer | 0;
   const hi = (pointer * (1 / TWO_32)) | 0;
   const index = hi >>> 8;
@@ -111,11 +112,13 @@ export function giveMany(s: AreaState, pointers: Pointers, from: number, n: numb
     const reciprocal = RECIPROCALS[located]!;
     const i = s.classes + located;
     let top = tops[i]!;
+    // Who takes back after a death looks for marks only in classes that have room.
+    if (!place && limits[i] === bottomOf(s.block, located)) return j;
     const limit = place ? limits[i]! : top + n;
     let good = true;
     while (j < n) {
       const pointer = pointers[j]!;
-      const distance = pointer - first;
+      const distance = typeof pointer === 'number' ? pointer - first : -1;
       if (!(distance >= 0 && distance < SUPERBLOCK)) break;
       const k = imul(distance >>> 3, reciprocal) >>> SHIFT;
       const at = firstState + k;

@@ -1,7 +1,7 @@
 /**
  * What lies behind the pages of segment 0, in memory that does not count as the area's: where each table begins.
  *
- *     state table ─ 1 KiB a page │ attachment table ─ 4 bytes a participant slot │ caches ─ see cache-layout.ts
+ *     state table ─ 1168 bytes a page │ attachment table ─ 4 bytes a participant slot │ caches ─ see cache-layout.ts
  */
 
 import type { Dsm } from '../dsm/dsm.js';
