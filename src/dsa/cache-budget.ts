@@ -3,7 +3,7 @@
  *
  * Why there is a bound: free objects in the cache of a thread that does nothing cannot be had by others, so what all
  * caches hold must stay small beside what the heap may have. It is an eighth of that: of the size limit where one is
- * set, else of the region. Room is granted class by class, before an object enters a cache, and given back when the cache is
+ * set, else of the region; on `buffers` without a limit each cache has only its own. Room is granted class by class, before an object enters a cache, and given back when the cache is
  * emptied; so an allocation never fails while more than an eighth of the heap's limit lies in caches. A cache that gets
  * no room does without: its calls go to the pools.
  *
@@ -22,7 +22,7 @@ import type { AreaState } from './state.js';
 
 /** The part of what the heap may have. Lower: tight heaps get no caches. Higher: more of a tight heap may be out of reach. */
 const PART = 8;
-/** Bytes of a unit of room. */
+/** Bytes of a unit of room. Lower: a word could not count an eighth of a large region. Higher: not all sizes are multiples of it. */
 const UNIT = 8;
 
 /** Number of cache slots in the area's table that may be in use. */

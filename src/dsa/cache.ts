@@ -57,7 +57,7 @@ const SHIFT = SLOT_SHIFT;
 const LIVE = STATE_LIVE;
 const PER = STATE_PER;
 
-/** Attachments of one thread that can have caches at a time; further ones go without. 100 KiB of address space each. */
+/** Attachments of one thread that can have caches at a time; further ones go without. 120 KB of address space each. */
 const BLOCKS = 32;
 /** Block 0 is nobody's: its stacks are empty, its segments have no pages, so attachments without a cache need no question. */
 export const NO_BLOCK = 0;
